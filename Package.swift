@@ -1,0 +1,127 @@
+// swift-tools-version: 6.2
+// The module diagram of Sources/README.md as law: an import without a declared dependency, or a
+// cycle, fails the build.
+import PackageDescription
+
+/// With MESH_DATA_PLANE_ONLY=1 the package is the proxy and its tests alone: no dependency is
+/// fetched or built, so the data plane compiles in seconds.
+let dataPlaneOnly = Context.environment["MESH_DATA_PLANE_ONLY"] == "1"
+
+let base: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+/// Unsafe code lives only in the modules that do not get this setting.
+let strict = base + [.strictMemorySafety()]
+
+/// A module, its dependencies, and a test target of the same shape.
+func module(
+    _ name: String, _ dependencies: [Target.Dependency] = [], unsafe: Bool = false,
+    tests: [Target.Dependency]? = []
+) -> [Target] {
+    let library = Target.target(
+        name: name, dependencies: dependencies, swiftSettings: unsafe ? base : strict)
+    guard let tests else { return [library] }
+    return [
+        library,
+        .testTarget(
+            name: "\(name)Tests",
+            dependencies: [.byName(name: name)] + dependencies + tests,
+            swiftSettings: base),
+    ]
+}
+
+var targets: [Target] = [
+    .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
+    .systemLibrary(
+        name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+]
+targets += module("Time", ["CLinux"], unsafe: true)
+targets += module("Bytes", unsafe: true)
+targets += module("Reactor", ["CLinux", "Time", "Bytes"], unsafe: true)
+targets += module("MeshModel")
+targets += module("TLS", ["COpenSSL", "Bytes", "MeshModel"], unsafe: true)
+targets += module("HTTP", ["Bytes"])
+targets += module("HTTP1", ["HTTP", "Bytes"])
+targets += module("Traffic", ["HTTP", "MeshModel", "Time", "Bytes"])
+targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
+targets += module("ControlProtocol", ["MeshModel"])
+targets += module(
+    "Proxy",
+    ["HTTP", "HTTP1", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time", "Bytes"])
+targets += module(
+    "ControlClient",
+    ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"])
+targets += module(
+    "Admin", ["Telemetry", "MeshModel", "HTTP", "HTTP1", "Reactor", "Bytes", "Time"])
+targets += [
+    .executableTarget(
+        name: "mesh-proxy",
+        dependencies: [
+            "Proxy", "ControlClient", "Admin", "Telemetry", "MeshModel", "Reactor", "TLS",
+            "Time", "Bytes", "CLinux",
+        ],
+        swiftSettings: base)
+]
+var products: [Product] = [.executable(name: "mesh-proxy", targets: ["mesh-proxy"])]
+var dependencies: [Package.Dependency] = []
+
+if !dataPlaneOnly {
+    dependencies = [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ]
+    let controlPlane: [Target.Dependency] = [
+        "ControlProtocol", "MeshModel",
+        .product(name: "SwiftASN1", package: "swift-asn1"),
+        .product(name: "X509", package: "swift-certificates"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "Yams", package: "Yams"),
+    ]
+    targets += module("Controller", controlPlane)
+    targets += [
+        .executableTarget(
+            name: "mesh-controller",
+            dependencies: [
+                "Controller", "MeshModel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: base),
+        .executableTarget(
+            name: "meshctl",
+            dependencies: [
+                "Controller", "ControlProtocol", "MeshModel",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: base),
+    ]
+    products += [
+        .executable(name: "mesh-controller", targets: ["mesh-controller"]),
+        .executable(name: "meshctl", targets: ["meshctl"]),
+    ]
+}
+
+let package = Package(
+    name: "mesh", products: products, dependencies: dependencies, targets: targets)

@@ -1,0 +1,262 @@
+// The only growable byte container of the data plane.
+//
+// What it is: one heap block with a read cursor and a write cursor. Bytes are appended at the end
+// and consumed from the front. Not thread-safe; confined to the worker that owns it.
+//
+// Invariants:
+// - 0 <= start <= end <= capacity
+// - every index a caller passes is relative to `start` and is checked against `count`, also in
+//   release builds: bytes from a peer can make a bug visible, never exploitable.
+
+/// A growable queue of bytes: append at the end, consume from the front.
+///
+/// Worker-confined. A lent `Span` is valid during the closure it is passed to.
+public final class ByteBuffer {
+    private var base: UnsafeMutableRawPointer?
+    private var capacityBytes: Int
+    private var start = 0
+    private var end = 0
+
+    /// Makes an empty buffer; nothing is allocated until the first byte unless `capacity` > 0.
+    public init(capacity: Int = 0) {
+        precondition(capacity >= 0)
+        capacityBytes = capacity
+        base = capacity > 0 ? UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16) : nil
+    }
+
+    deinit { base?.deallocate() }
+
+    /// Bytes held and not yet consumed.
+    public var count: Int { end - start }
+
+    /// Whether nothing is held.
+    public var isEmpty: Bool { end == start }
+
+    /// Bytes of memory the buffer keeps.
+    public var capacity: Int { capacityBytes }
+
+    /// The byte at `index`, 0 being the first one not yet consumed. Traps when out of bounds.
+    public subscript(index: Int) -> UInt8 {
+        precondition(index >= 0 && index < end - start)
+        return base.unsafelyUnwrapped.load(fromByteOffset: start + index, as: UInt8.self)
+    }
+
+    /// Appends one byte.
+    public func append(_ byte: UInt8) {
+        reserve(1)
+        base.unsafelyUnwrapped.storeBytes(of: byte, toByteOffset: end, as: UInt8.self)
+        end += 1
+    }
+
+    /// Appends a copy of `bytes`.
+    public func append(_ bytes: Span<UInt8>) {
+        bytes.withUnsafeBytes { append(rawBytes: $0) }
+    }
+
+    /// Appends the bytes of a literal.
+    public func append(_ literal: StaticString) {
+        append(
+            rawBytes: UnsafeRawBufferPointer(
+                start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    }
+
+    /// Appends a copy of an array. Not for the request path.
+    public func append(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { append(rawBytes: $0) }
+    }
+
+    /// Appends the UTF-8 of a string. Not for the request path.
+    public func append(_ string: String) {
+        var string = string
+        string.withUTF8 { append(rawBytes: UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Appends what another buffer holds; that buffer keeps it.
+    public func append(_ other: ByteBuffer) {
+        precondition(other !== self)
+        append(rawBytes: other.readable)
+    }
+
+    /// Appends bytes `range` of another buffer.
+    public func append(_ other: ByteBuffer, _ range: Range<Int>) {
+        precondition(other !== self)
+        precondition(range.lowerBound >= 0 && range.upperBound <= other.count)
+        append(rawBytes: UnsafeRawBufferPointer(rebasing: other.readable[range]))
+    }
+
+    /// Appends `value` in decimal.
+    public func append(decimal value: UInt64) {
+        reserve(20)
+        var divisor: UInt64 = 1
+        var rest = value
+        while rest >= 10 {
+            rest /= 10
+            divisor &*= 10
+        }
+        var left = value
+        let target = base.unsafelyUnwrapped
+        while divisor > 0 {
+            target.storeBytes(
+                of: UInt8(truncatingIfNeeded: 48 &+ left / divisor), toByteOffset: end,
+                as: UInt8.self)
+            end += 1
+            left %= divisor
+            divisor /= 10
+        }
+    }
+
+    /// Appends `value` in lower-case hexadecimal without leading zeros.
+    public func append(hex value: UInt64) {
+        let digits = value == 0 ? 1 : (67 - value.leadingZeroBitCount) / 4
+        append(hex: value, digits: digits)
+    }
+
+    /// Appends the lowest `digits` (1...16) hexadecimal digits of `value`, with leading zeros.
+    public func append(hex value: UInt64, digits: Int) {
+        precondition(digits >= 1 && digits <= 16)
+        reserve(digits)
+        let target = base.unsafelyUnwrapped
+        var shift = UInt64(digits - 1) * 4
+        for _ in 0..<digits {
+            let nibble = UInt8(truncatingIfNeeded: (value >> shift) & 0xF)
+            target.storeBytes(
+                of: nibble < 10 ? 48 + nibble : 87 + nibble, toByteOffset: end, as: UInt8.self)
+            end += 1
+            shift = shift &- 4
+        }
+    }
+
+    /// Overwrites the byte at `index`. Traps when out of bounds.
+    public func set(_ byte: UInt8, at index: Int) {
+        precondition(index >= 0 && index < end - start)
+        base.unsafelyUnwrapped.storeBytes(of: byte, toByteOffset: start + index, as: UInt8.self)
+    }
+
+    /// Drops the first `bytes` bytes.
+    public func consume(_ bytes: Int) {
+        precondition(bytes >= 0 && bytes <= end - start)
+        start += bytes
+        if start == end {
+            start = 0
+            end = 0
+        }
+    }
+
+    /// Drops bytes from the end so that `count` bytes remain.
+    public func truncate(to count: Int) {
+        precondition(count >= 0 && count <= end - start)
+        end = start + count
+    }
+
+    /// Drops everything and keeps the memory.
+    public func clear() {
+        start = 0
+        end = 0
+    }
+
+    /// Drops everything and gives the memory back.
+    public func release() {
+        clear()
+        base?.deallocate()
+        base = nil
+        capacityBytes = 0
+    }
+
+    /// Lends all held bytes.
+    public func withSpan<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try body(
+            Span(_unsafeStart: UnsafePointer(bound), count: end - start))
+    }
+
+    /// Lends the bytes of `range`. Traps when out of bounds.
+    public func withSpan<R, E: Error>(
+        _ range: Range<Int>, _ body: (Span<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        precondition(range.lowerBound >= 0 && range.upperBound <= end - start)
+        return try body(
+            Span(_unsafeStart: UnsafePointer(bound + range.lowerBound), count: range.count))
+    }
+
+    /// Lends all held bytes as a pointer, for system calls and C codecs.
+    ///
+    /// Only modules without strict memory safety may call it.
+    @unsafe
+    public func withUnsafeBytes<R, E: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(E) -> R
+    ) throws(E) -> R {
+        try body(readable)
+    }
+
+    /// Makes room for at least `minimum` bytes, lends the free space, and keeps as many bytes as
+    /// `body` says it wrote.
+    @unsafe
+    public func appendUnsafe<E: Error>(
+        minimum: Int, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Int
+    ) throws(E) -> Int {
+        reserve(minimum)
+        let free = UnsafeMutableRawBufferPointer(
+            start: base.unsafelyUnwrapped + end, count: capacityBytes - end)
+        let written = try body(free)
+        precondition(written >= 0 && written <= free.count)
+        end += written
+        return written
+    }
+
+    /// Appends a copy of raw bytes that must not overlap this buffer.
+    @unsafe
+    public func append(rawBytes: UnsafeRawBufferPointer) {
+        let count = rawBytes.count
+        guard count > 0, let source = rawBytes.baseAddress else { return }
+        reserve(count)
+        (base.unsafelyUnwrapped + end).copyMemory(from: source, byteCount: count)
+        end += count
+    }
+
+    /// What is held, as a `String`; invalid UTF-8 is repaired. For tests and logs.
+    public var string: String { String(decoding: readable, as: UTF8.self) }
+
+    /// What is held, as an array. For tests and the control path.
+    public var array: [UInt8] { Array(readable) }
+
+    private var readable: UnsafeRawBufferPointer {
+        guard let base else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return UnsafeRawBufferPointer(start: base + start, count: end - start)
+    }
+
+    private var bound: UnsafePointer<UInt8> {
+        guard let base else { return emptyBytes }
+        return UnsafePointer((base + start).assumingMemoryBound(to: UInt8.self))
+    }
+
+    /// Makes room for `more` bytes after `end`: by moving what is held to the front when at least
+    /// half of the block is free there, else by doubling.
+    private func reserve(_ more: Int) {
+        if capacityBytes - end >= more { return }
+        grow(more)
+    }
+
+    private func grow(_ more: Int) {
+        let held = end - start
+        if let base, capacityBytes - held >= more, start >= capacityBytes / 2 {
+            base.copyMemory(from: base + start, byteCount: held)
+        } else {
+            let wanted = max(capacityBytes * 2, held + more, 256)
+            let block = UnsafeMutableRawPointer.allocate(byteCount: wanted, alignment: 16)
+            if let base {
+                block.copyMemory(from: base + start, byteCount: held)
+                base.deallocate()
+            }
+            base = block
+            capacityBytes = wanted
+        }
+        start = 0
+        end = held
+    }
+}
+
+/// What an empty span points at: `Span` wants a non-nil start.
+nonisolated(unsafe) private let emptyBytes: UnsafePointer<UInt8> = {
+    let byte = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+    byte.initialize(to: 0)
+    return UnsafePointer(byte)
+}()
