@@ -120,7 +120,7 @@ public struct TraceContext: Sendable, Equatable {
 
     private mutating func adoptB3(_ fields: FieldBlock, isOverruled: Bool) {
         let hasSingle = fields.contains(.b3)
-        let hasMultiple = b3MultipleNames.contains { fields.contains($0) }
+        let hasMultiple = containsB3Multiple(fields)
         guard hasSingle || hasMultiple else { return }
         if hasSingle { forms.insert(.b3Single) }
         if hasMultiple { forms.insert(.b3Multiple) }
@@ -193,7 +193,11 @@ public struct TraceContext: Sendable, Equatable {
 
     private func writeB3(into fields: FieldBlock) {
         fields.removeAll(.b3)
-        for name in b3MultipleNames { fields.removeAll(name) }
+        fields.removeAll(.xB3TraceID)
+        fields.removeAll(.xB3SpanID)
+        fields.removeAll(.xB3ParentSpanID)
+        fields.removeAll(.xB3Sampled)
+        fields.removeAll(.xB3Flags)
         if forms.contains(.b3Single) {
             var text = FieldText()
             appendB3TraceID(to: &text)
@@ -267,6 +271,8 @@ public struct TraceContext: Sendable, Equatable {
 
 private let dash = UInt8(ascii: "-")
 
-private let b3MultipleNames: [5 of FieldName] = [
-    .xB3TraceID, .xB3SpanID, .xB3ParentSpanID, .xB3Sampled, .xB3Flags,
-]
+private func containsB3Multiple(_ fields: FieldBlock) -> Bool {
+    fields.contains(.xB3TraceID) || fields.contains(.xB3SpanID)
+        || fields.contains(.xB3ParentSpanID) || fields.contains(.xB3Sampled)
+        || fields.contains(.xB3Flags)
+}
