@@ -80,7 +80,7 @@ public struct ConfigErrors: Error, Sendable, Equatable, CustomStringConvertible 
     }
 }
 
-/// Collects errors while a document is decoded. Confined to one decoding.
+/// Collects errors while a document is decoded; confined to one decoding.
 public final class ConfigDiagnostics {
     /// The file named in errors.
     public let file: String?
@@ -109,8 +109,9 @@ public final class ConfigDiagnostics {
         }
     }
 
-    /// The decoded `value`, or what was reported. Traps when there is neither: a decoder must not
-    /// give up in silence.
+    /// The decoded `value`, or what was reported.
+    ///
+    /// Traps when there is neither: a decoder must not give up in silence.
     public func result<T>(_ value: T?) throws(ConfigErrors) -> T {
         try check()
         guard let value else { preconditionFailure("a decoder failed without a report") }
