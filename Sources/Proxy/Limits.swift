@@ -12,4 +12,9 @@ public enum ProxyLimits {
     public static let idleConnectionsPerEndpointMax = 1_024
     /// How often unused upstream connections are looked through.
     public static let idleSweepNanoseconds: UInt64 = 10_000_000_000
+    /// Longest time to connect to the local application.
+    public static let applicationConnectTimeout = Duration.seconds(1)
+    /// Longest time an unused connection to the local application is kept: below the keep-alive time
+    /// of most servers, so that a request seldom meets a connection that is just being closed.
+    public static let applicationIdleTimeout = Duration.seconds(60)
 }
