@@ -49,7 +49,9 @@ enum BufferBIO {
     }()
 
     private static func read(
-        _ bio: OpaquePointer, into target: UnsafeMutablePointer<CChar>, capacity: Int,
+        _ bio: OpaquePointer,
+        into target: UnsafeMutablePointer<CChar>,
+        capacity: Int,
         count: UnsafeMutablePointer<Int>
     ) -> Int32 {
         let memory = BIO_get_data(bio).assumingMemoryBound(to: LentMemory.self)
@@ -68,7 +70,9 @@ enum BufferBIO {
     }
 
     private static func write(
-        _ bio: OpaquePointer, from source: UnsafePointer<CChar>, count: Int,
+        _ bio: OpaquePointer,
+        from source: UnsafePointer<CChar>,
+        count: Int,
         written: UnsafeMutablePointer<Int>
     ) -> Int32 {
         let memory = BIO_get_data(bio).assumingMemoryBound(to: LentMemory.self)

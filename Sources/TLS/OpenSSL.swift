@@ -10,7 +10,9 @@ enum OpenSSL {
     /// while the process ends.
     static let isReady: Bool =
         OPENSSL_init_ssl(
-            UInt64(OPENSSL_INIT_NO_LOAD_CONFIG) | UInt64(OPENSSL_INIT_NO_ATEXIT), nil) == 1
+            UInt64(OPENSSL_INIT_NO_LOAD_CONFIG) | UInt64(OPENSSL_INIT_NO_ATEXIT),
+            nil
+        ) == 1
 
     /// Takes the oldest error off this thread's queue as text and empties the queue.
     ///
@@ -41,7 +43,7 @@ enum OpenSSL {
         }
     }
 
-    /// What `body` writes into a memory BIO, as text. Nil when it returns other than 1.
+    /// What `body` writes into a memory BIO, as text; nil when it returns other than 1.
     static func text(_ body: (OpaquePointer) -> Int32) -> String? {
         guard let bio = BIO_new(BIO_s_mem()) else { return nil }
         defer { BIO_free(bio) }
@@ -50,10 +52,15 @@ enum OpenSSL {
         let count = mesh_BIO_get_mem_data(bio, &start)
         guard let start, count > 0 else { return "" }
         return String(
-            decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+            decoding: UnsafeRawBufferPointer(start: start, count: count),
+            as: UTF8.self
+        )
     }
 
-    /// UNIX seconds of an ASN.1 time; nil when it is malformed. A nil `time` means now.
+    /// UNIX seconds of an ASN.1 time, or of now for nil; nil when it is malformed.
+    ///
+    /// The module's only use of a clock is OpenSSL's own, which also judges certificates by it: a
+    /// second one beside it could disagree.
     static func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
         guard let epoch = ASN1_TIME_set(nil, 0) else { return nil }
         defer { ASN1_TIME_free(epoch) }

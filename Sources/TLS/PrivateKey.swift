@@ -20,7 +20,8 @@ public final class PrivateKey {
         }
         guard case .some(.some(let handle)) = handle else {
             throw .invalidCredentials(
-                reason: "the private key cannot be read: \(OpenSSL.drainErrors().reason)")
+                reason: "the private key cannot be read: \(OpenSSL.drainErrors().reason)"
+            )
         }
         self.init(owning: handle)
     }

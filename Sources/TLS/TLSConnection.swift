@@ -54,11 +54,14 @@ public final class TLSConnection {
     ///     means any workload of the trust domain.
     ///   - endpoint: A client's key for resuming sessions; nil never resumes.
     public init(
-        context: TLSContext, expectedPeers: [SPIFFEID] = [], endpoint: SocketAddress? = nil
+        context: TLSContext,
+        expectedPeers: [SPIFFEID] = [],
+        endpoint: SocketAddress? = nil
     ) throws(TLSError) {
         precondition(
             context.role == .server || !expectedPeers.isEmpty,
-            "a client must know whom it means to reach")
+            "a client must know whom it means to reach"
+        )
         guard let ssl = context.makeConnectionHandle() else {
             throw OpenSSL.failure("making a connection")
         }
@@ -129,7 +132,9 @@ public final class TLSConnection {
     ///   - output: The connection's outgoing bytes: handshake messages, tickets, alerts are appended
     ///     here. Send them also when the result is a failure.
     public func receive(
-        _ ciphertext: Span<UInt8>, plaintext: ByteBuffer, output: ByteBuffer
+        _ ciphertext: Span<UInt8>,
+        plaintext: ByteBuffer,
+        output: ByteBuffer
     ) -> TLSProgress {
         precondition(phase != .idle, "start() comes first")
         guard phase != .failed, !peerHasClosed else { return progress() }
@@ -180,19 +185,26 @@ public final class TLSConnection {
     /// Lends memory to the BIO while `body` runs.
     @inline(__always)
     private func withLent<R>(
-        _ input: UnsafeRawBufferPointer, _ output: ByteBuffer, _ body: () -> R
+        _ input: UnsafeRawBufferPointer,
+        _ output: ByteBuffer,
+        _ body: () -> R
     ) -> R {
         lent.pointee = LentMemory(
-            input: input.baseAddress, inputCount: input.count,
-            output: Unmanaged.passUnretained(output))
+            input: input.baseAddress,
+            inputCount: input.count,
+            output: Unmanaged.passUnretained(output)
+        )
         defer { lent.pointee = LentMemory() }
         return withExtendedLifetime(output, body)
     }
 
     private func progress(justEstablished: Bool = false) -> TLSProgress {
         TLSProgress(
-            isEstablished: phase == .established, justEstablished: justEstablished,
-            peerClosed: peerHasClosed, failure: failure)
+            isEstablished: phase == .established,
+            justEstablished: justEstablished,
+            peerClosed: peerHasClosed,
+            failure: failure
+        )
     }
 
     /// Goes on with the handshake; true when this completed it.
@@ -295,7 +307,10 @@ extension TLSConnection {
     /// Verifies the peer of a full handshake.
     func verify(_ store: OpaquePointer) -> Bool {
         switch VerifiedPeer.verify(
-            store, trustDomain: context.trustDomain, expected: expectedPeers)
+            store,
+            trustDomain: context.trustDomain,
+            expected: expectedPeers
+        )
         {
         case .success(let found):
             verified = found
@@ -339,7 +354,8 @@ extension TLSConnection {
         var count = 0
         guard SSL_SESSION_get0_ticket_appdata(session, &start, &count) == 1, let start,
             let found = VerifiedPeer(
-                ticketBytes: UnsafeRawBufferPointer(start: start, count: count)),
+                ticketBytes: UnsafeRawBufferPointer(start: start, count: count)
+            ),
             let now = OpenSSL.unixSeconds(nil), now < found.resumableUntil,
             found.identity.trustDomain == context.trustDomain,
             expectedPeers.isEmpty || expectedPeers.contains(found.identity)
@@ -354,14 +370,20 @@ extension TLSConnection {
             let now = OpenSSL.unixSeconds(nil), now < found.resumableUntil
         else { return false }
         context.sessions.store(
-            SessionCache.Session(owning: session, peer: found), for: endpoint, now: now)
+            SessionCache.Session(owning: session, peer: found),
+            for: endpoint,
+            now: now
+        )
         return true
     }
 
     private func offerSession() {
         guard let endpoint, let now = OpenSSL.unixSeconds(nil),
             let session = context.sessions.take(
-                for: endpoint, expected: expectedPeers, now: now),
+                for: endpoint,
+                expected: expectedPeers,
+                now: now
+            ),
             session.offer(on: ssl)
         else { return }
         offered = session.peer

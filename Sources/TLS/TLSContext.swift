@@ -37,8 +37,12 @@ public final class TLSContext {
     ///   - alpn: Application protocols, the preferred one first. When there are any, a peer that
     ///     agrees on none is refused.
     public init(
-        role: TLSRole, identity: TLSIdentity?, trustBundle: [String], trustDomain: TrustDomain,
-        alpn: [String], settings: TLSSettings = TLSSettings()
+        role: TLSRole,
+        identity: TLSIdentity?,
+        trustBundle: [String],
+        trustDomain: TrustDomain,
+        alpn: [String],
+        settings: TLSSettings = TLSSettings()
     ) throws(TLSError) {
         precondition(OpenSSL.isReady)
         precondition(alpn.allSatisfy { (1...255).contains($0.utf8.count) })
@@ -96,7 +100,8 @@ public final class TLSContext {
     private func use(_ identity: TLSIdentity) throws(TLSError) {
         guard identity.spiffeID.trustDomain == trustDomain else {
             throw .invalidCredentials(
-                reason: "\(identity.spiffeID) is outside the trust domain \(trustDomain)")
+                reason: "\(identity.spiffeID) is outside the trust domain \(trustDomain)"
+            )
         }
         let chain = try X509Certificate.chain(pem: identity.certificateChainPEM)
         let key = try PrivateKey(pem: identity.privateKeyPEM)
@@ -121,7 +126,8 @@ public final class TLSContext {
             for anchor in try X509Certificate.chain(pem: pem) {
                 guard anchor.withHandle({ X509_check_ca($0) }) == 1 else {
                     throw .invalidCredentials(
-                        reason: "the trust bundle holds a certificate that is not an authority's")
+                        reason: "the trust bundle holds a certificate that is not an authority's"
+                    )
                 }
                 guard anchor.withHandle({ X509_STORE_add_cert(store, $0) }) == 1 else {
                     throw OpenSSL.failure("filling the trust store")
@@ -140,12 +146,16 @@ public final class TLSContext {
             { store, _ in
                 guard let store, let connection = TLSConnection.verifying(store) else { return 0 }
                 return connection.verify(store) ? 1 : 0
-            }, nil)
+            },
+            nil
+        )
         return digests
     }
 
     private func setSessions(
-        _ settings: TLSSettings, anchors: [[UInt8]], identity: TLSIdentity?
+        _ settings: TLSSettings,
+        anchors: [[UInt8]],
+        identity: TLSIdentity?
     ) throws(TLSError) {
         var bound = Array(trustDomain.name.utf8) + [0]
         bound += Array((identity?.spiffeID.description ?? "").utf8) + [0]
@@ -154,7 +164,10 @@ public final class TLSContext {
         var keys = settings.ticketKeys.bytes
         guard EVP_Digest(bound, bound.count, &sessionContext, nil, EVP_sha256(), nil) == 1,
             SSL_CTX_set_session_id_context(
-                handle, sessionContext, UInt32(sessionContext.count)) == 1,
+                handle,
+                sessionContext,
+                UInt32(sessionContext.count)
+            ) == 1,
             mesh_SSL_CTX_set_tlsext_ticket_keys(handle, &keys, keys.count) == 1,
             SSL_CTX_set_num_tickets(handle, TLSLimits.ticketsPerHandshake) == 1
         else { throw OpenSSL.failure("setting up sessions") }
@@ -175,10 +188,14 @@ public final class TLSContext {
                         connection.acceptTicket(of: session)
                     else { return SSL_TICKET_RETURN_IGNORE_RENEW }
                     return SSL_TICKET_RETURN_USE_RENEW
-                }, nil)
+                },
+                nil
+            )
         case .client:
             mesh_SSL_CTX_set_session_cache_mode(
-                handle, Int(SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL))
+                handle,
+                Int(SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL)
+            )
             SSL_CTX_sess_set_new_cb(handle) { ssl, session in
                 guard let ssl, let session, let connection = TLSConnection.owning(ssl) else {
                     return 0
@@ -210,7 +227,9 @@ public final class TLSContext {
                     chosen.pointee = offered + range.lowerBound
                     chosenCount.pointee = UInt8(range.count)
                     return SSL_TLSEXT_ERR_OK
-                }, nil)
+                },
+                nil
+            )
         }
     }
 

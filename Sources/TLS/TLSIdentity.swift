@@ -8,7 +8,7 @@ public import MeshModel
 public struct TLSIdentity: Sendable, Hashable {
     /// Leaf first, then intermediates, without the root.
     public let certificateChainPEM: String
-    /// A secret. Unencrypted PKCS#8.
+    /// A secret: unencrypted PKCS#8.
     public let privateKeyPEM: String
     /// Our SPIFFE ID.
     public let spiffeID: SPIFFEID

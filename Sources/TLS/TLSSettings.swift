@@ -20,7 +20,9 @@ public enum TLSVersion: Sendable, Hashable {
 public struct TLSSettings: Sendable {
     /// Lowest protocol version accepted.
     public var minimumVersion: TLSVersion
-    /// Keys of the session tickets. Contexts that share them resume each other's sessions, as the
+    /// Keys of the session tickets.
+    ///
+    /// Contexts that share them resume each other's sessions, as the
     /// workers of one listener must.
     public var ticketKeys: TLSTicketKeys
 
@@ -39,7 +41,9 @@ public struct TLSTicketKeys: Sendable {
     /// OpenSSL's layout: 16 bytes of name, 32 of HMAC key, 32 of AES key.
     let bytes: [UInt8]
 
-    /// Fresh random keys. Traps when the system gives no randomness.
+    /// Fresh random keys.
+    ///
+    /// Traps when the system gives no randomness.
     public init() {
         precondition(OpenSSL.isReady)
         var random = [UInt8](repeating: 0, count: 80)

@@ -16,7 +16,9 @@ struct VerifiedPeer: Equatable {
     /// Leaves the code for the alert in `store`, and takes the verified chain out of it, so that
     /// OpenSSL does not keep some KiB per connection that nobody reads again.
     static func verify(
-        _ store: OpaquePointer, trustDomain: TrustDomain, expected: [SPIFFEID]
+        _ store: OpaquePointer,
+        trustDomain: TrustDomain,
+        expected: [SPIFFEID]
     ) -> Result<VerifiedPeer, TLSError> {
         defer { X509_STORE_CTX_set0_verified_chain(store, nil) }
         guard X509_verify_cert(store) == 1 else { return .failure(chainError(store)) }
@@ -39,7 +41,9 @@ struct VerifiedPeer: Equatable {
     }
 
     private static func checkLeaf(
-        _ store: OpaquePointer, trustDomain: TrustDomain, expected: [SPIFFEID]
+        _ store: OpaquePointer,
+        trustDomain: TrustDomain,
+        expected: [SPIFFEID]
     ) -> Result<VerifiedPeer, TLSError> {
         guard let leaf = X509_STORE_CTX_get0_cert(store),
             let notAfter = OpenSSL.unixSeconds(X509_get0_notAfter(leaf)),
@@ -64,7 +68,8 @@ struct VerifiedPeer: Equatable {
             }
         }
         return .success(
-            VerifiedPeer(identity: identity, notAfter: notAfter, resumableUntil: until))
+            VerifiedPeer(identity: identity, notAfter: notAfter, resumableUntil: until)
+        )
     }
 
     // As application data inside a session ticket, which the ticket key encrypts and authenticates.
@@ -82,7 +87,8 @@ struct VerifiedPeer: Equatable {
         guard ticketBytes.count > 16 else { return nil }
         resumableUntil = Int64(bigEndian: ticketBytes.loadUnaligned(as: Int64.self))
         notAfter = Int64(
-            bigEndian: ticketBytes.loadUnaligned(fromByteOffset: 8, as: Int64.self))
+            bigEndian: ticketBytes.loadUnaligned(fromByteOffset: 8, as: Int64.self)
+        )
         guard let id = SPIFFEID(String(decoding: ticketBytes[16...], as: UTF8.self)) else {
             return nil
         }

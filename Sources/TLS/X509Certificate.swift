@@ -27,13 +27,15 @@ final class X509Certificate {
             let code = ERR_peek_last_error()
             isMalformed =
                 code != 0
-                && !(ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+                && !(ERR_GET_LIB(code) == ERR_LIB_PEM
+                    && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
             return found
         }
         let reason = OpenSSL.drainErrors().reason
         guard let chain else {
             throw .invalidCredentials(
-                reason: "the PEM text is longer than \(TLSLimits.pemBytesMax) bytes")
+                reason: "the PEM text is longer than \(TLSLimits.pemBytesMax) bytes"
+            )
         }
         guard !isMalformed else {
             throw .invalidCredentials(reason: "a certificate cannot be read: \(reason)")
@@ -87,7 +89,9 @@ enum SVID {
                 let uri = mesh_GENERAL_NAME_uri(name)
             else { continue }
             let bytes = UnsafeRawBufferPointer(
-                start: ASN1_STRING_get0_data(uri), count: Int(ASN1_STRING_length(uri)))
+                start: ASN1_STRING_get0_data(uri),
+                count: Int(ASN1_STRING_length(uri))
+            )
             uris.append(String(decoding: bytes, as: UTF8.self))
         }
         return uris

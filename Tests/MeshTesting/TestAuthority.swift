@@ -31,8 +31,11 @@ public final class TestAuthority {
 
         /// A good leaf, valid from a minute ago for an hour.
         public init(
-            startsIn: Int = -60, endsIn: Int = 3_600, extraNames: [String] = [],
-            hasSPIFFEID: Bool = true, isAuthority: Bool = false,
+            startsIn: Int = -60,
+            endsIn: Int = 3_600,
+            extraNames: [String] = [],
+            hasSPIFFEID: Bool = true,
+            isAuthority: Bool = false,
             keyUsage: String? = "critical,digitalSignature",
             extendedKeyUsage: String? = "serverAuth,clientAuth"
         ) {
@@ -54,18 +57,25 @@ public final class TestAuthority {
         self.trustDomain = domain
         let authority = "critical,CA:TRUE"
         root = Signer(
-            name: "\(trustDomain) root", issuer: nil, startsIn: -3_600, endsIn: 864_000,
+            name: "\(trustDomain) root",
+            issuer: nil,
+            startsIn: -3_600,
+            endsIn: 864_000,
             extensions: [
                 (NID_basic_constraints, authority),
                 (NID_key_usage, "critical,keyCertSign,cRLSign"),
-            ])
+            ]
+        )
         issuing = Signer(
-            name: "\(trustDomain) issuing", issuer: root, startsIn: -3_600,
+            name: "\(trustDomain) issuing",
+            issuer: root,
+            startsIn: -3_600,
             endsIn: issuingEndsIn,
             extensions: [
                 (NID_basic_constraints, authority),
                 (NID_key_usage, "critical,keyCertSign,cRLSign"),
-            ])
+            ]
+        )
     }
 
     /// The bundle that trusts this authority.
@@ -89,7 +99,9 @@ public final class TestAuthority {
         let pair = issuePEM(uri: spiffeID.description, LeafOptions(endsIn: lifetime))
         do {
             return try TLSIdentity(
-                certificateChainPEM: pair.certificateChain, privateKeyPEM: pair.privateKey)
+                certificateChainPEM: pair.certificateChain,
+                privateKeyPEM: pair.privateKey
+            )
         } catch {
             fatalError("issued an unusable identity: \(error)")
         }
@@ -97,7 +109,8 @@ public final class TestAuthority {
 
     /// Issues any leaf, also one that `TLSIdentity` refuses.
     public func issuePEM(
-        uri: String, _ options: LeafOptions = LeafOptions()
+        uri: String,
+        _ options: LeafOptions = LeafOptions()
     ) -> (certificateChain: String, privateKey: String) {
         var extensions: [(Int32, String)] = []
         if options.isAuthority { extensions.append((NID_basic_constraints, "critical,CA:TRUE")) }
@@ -108,8 +121,12 @@ public final class TestAuthority {
             extensions.append((NID_subject_alt_name, names.joined(separator: ",")))
         }
         let leaf = Signer(
-            name: "leaf", issuer: issuing, startsIn: options.startsIn, endsIn: options.endsIn,
-            extensions: extensions)
+            name: "leaf",
+            issuer: issuing,
+            startsIn: options.startsIn,
+            endsIn: options.endsIn,
+            extensions: extensions
+        )
         return (leaf.certificatePEM + issuing.certificatePEM, leaf.keyPEM)
     }
 
@@ -129,12 +146,17 @@ public final class TestAuthority {
             fatalError("the request's signature is wrong")
         }
         let leaf = Signer(
-            name: "leaf", issuer: issuing, startsIn: -60, endsIn: endsIn,
+            name: "leaf",
+            issuer: issuing,
+            startsIn: -60,
+            endsIn: endsIn,
             extensions: [
                 (NID_key_usage, "critical,digitalSignature"),
                 (NID_ext_key_usage, "serverAuth,clientAuth"),
                 (NID_subject_alt_name, "URI:\(uri)"),
-            ], key: key)
+            ],
+            key: key
+        )
         return leaf.certificatePEM + issuing.certificatePEM
     }
 }
@@ -145,8 +167,12 @@ private final class Signer {
     private let key: OpaquePointer
 
     init(
-        name: String, issuer: Signer?, startsIn: Int, endsIn: Int,
-        extensions: [(Int32, String)], key given: OpaquePointer? = nil
+        name: String,
+        issuer: Signer?,
+        startsIn: Int,
+        endsIn: Int,
+        extensions: [(Int32, String)],
+        key given: OpaquePointer? = nil
     ) {
         guard let certificate = X509_new(), let key = given ?? mesh_EVP_P256_gen() else {
             fatalError("OpenSSL has no memory")
@@ -162,9 +188,18 @@ private final class Signer {
         X509_gmtime_adj(X509_getm_notBefore(certificate), startsIn)
         X509_gmtime_adj(X509_getm_notAfter(certificate), endsIn)
         X509_NAME_add_entry_by_NID(
-            X509_get_subject_name(certificate), NID_commonName, MBSTRING_ASC, name, -1, -1, 0)
+            X509_get_subject_name(certificate),
+            NID_commonName,
+            MBSTRING_ASC,
+            name,
+            -1,
+            -1,
+            0
+        )
         X509_set_issuer_name(
-            certificate, X509_get_subject_name(issuer?.certificate ?? certificate))
+            certificate,
+            X509_get_subject_name(issuer?.certificate ?? certificate)
+        )
         X509_set_pubkey(certificate, key)
         for (nid, value) in extensions {
             guard let made = X509V3_EXT_conf_nid(nil, nil, nid, value) else {

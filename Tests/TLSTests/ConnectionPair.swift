@@ -19,11 +19,17 @@ final class ConnectionPair {
     var serverSawClose = false
 
     init(
-        client clientContext: TLSContext, server serverContext: TLSContext,
-        clientExpects: [SPIFFEID], serverExpects: [SPIFFEID] = [], endpoint: SocketAddress? = nil
+        client clientContext: TLSContext,
+        server serverContext: TLSContext,
+        clientExpects: [SPIFFEID],
+        serverExpects: [SPIFFEID] = [],
+        endpoint: SocketAddress? = nil
     ) throws {
         client = try TLSConnection(
-            context: clientContext, expectedPeers: clientExpects, endpoint: endpoint)
+            context: clientContext,
+            expectedPeers: clientExpects,
+            endpoint: endpoint
+        )
         server = try TLSConnection(context: serverContext, expectedPeers: serverExpects)
     }
 
@@ -100,30 +106,48 @@ struct Mesh {
     }
 
     func client(
-        _ identity: TLSIdentity? = nil, alpn: [String] = ["mesh/1"], settings: TLSSettings? = nil
+        _ identity: TLSIdentity? = nil,
+        alpn: [String] = ["mesh/1"],
+        settings: TLSSettings? = nil
     ) throws -> TLSContext {
         try TLSContext(
-            role: .client, identity: identity ?? web, trustBundle: authority.trustBundle,
-            trustDomain: authority.trustDomain, alpn: alpn, settings: settings ?? self.settings)
+            role: .client,
+            identity: identity ?? web,
+            trustBundle: authority.trustBundle,
+            trustDomain: authority.trustDomain,
+            alpn: alpn,
+            settings: settings ?? self.settings
+        )
     }
 
     func server(
-        _ identity: TLSIdentity? = nil, alpn: [String] = ["mesh/1"], settings: TLSSettings? = nil,
+        _ identity: TLSIdentity? = nil,
+        alpn: [String] = ["mesh/1"],
+        settings: TLSSettings? = nil,
         trustBundle: [String]? = nil
     ) throws -> TLSContext {
         try TLSContext(
-            role: .server, identity: identity ?? orders,
+            role: .server,
+            identity: identity ?? orders,
             trustBundle: trustBundle ?? authority.trustBundle,
-            trustDomain: authority.trustDomain, alpn: alpn, settings: settings ?? self.settings)
+            trustDomain: authority.trustDomain,
+            alpn: alpn,
+            settings: settings ?? self.settings
+        )
     }
 
     func pair(
-        client: TLSContext? = nil, server: TLSContext? = nil, expects: [SPIFFEID]? = nil,
+        client: TLSContext? = nil,
+        server: TLSContext? = nil,
+        expects: [SPIFFEID]? = nil,
         endpoint: SocketAddress? = nil
     ) throws -> ConnectionPair {
         try ConnectionPair(
-            client: client ?? self.client(), server: server ?? self.server(),
-            clientExpects: expects ?? [orders.spiffeID], endpoint: endpoint)
+            client: client ?? self.client(),
+            server: server ?? self.server(),
+            clientExpects: expects ?? [orders.spiffeID],
+            endpoint: endpoint
+        )
     }
 }
 

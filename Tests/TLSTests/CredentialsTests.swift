@@ -42,7 +42,9 @@ import Testing
     @Test("times before 2050 and from then on are read alike (RFC 5280 §4.1.2.5)")
     func farFuture() throws {
         let far = authority.issuePEM(
-            uri: "spiffe://mesh.test/a", .init(startsIn: 0, endsIn: 1_000_000_000))
+            uri: "spiffe://mesh.test/a",
+            .init(startsIn: 0, endsIn: 1_000_000_000)
+        )
         let facts = try CertificateFacts.chain(pem: far.certificateChain)[0]
         #expect(facts.notAfter - facts.notBefore == 1_000_000_000)
         #expect(facts.notAfter > 2_524_608_000, "beyond 2050, so GeneralizedTime")
@@ -54,7 +56,9 @@ import Testing
         let other = authority.issuePEM(uri: "spiffe://mesh.test/a")
         #expect(throws: TLSError.self) {
             try TLSIdentity(
-                certificateChainPEM: one.certificateChain, privateKeyPEM: other.privateKey)
+                certificateChainPEM: one.certificateChain,
+                privateKeyPEM: other.privateKey
+            )
         }
     }
 
@@ -63,7 +67,9 @@ import Testing
         let bad = authority.issuePEM(uri: "spiffe://mesh.test/a", .init(isAuthority: true))
         #expect(throws: TLSError.self) {
             try TLSIdentity(
-                certificateChainPEM: bad.certificateChain, privateKeyPEM: bad.privateKey)
+                certificateChainPEM: bad.certificateChain,
+                privateKeyPEM: bad.privateKey
+            )
         }
     }
 
@@ -73,8 +79,12 @@ import Testing
         for bundle in [[], [""], [identity.leaf.pem], ["-----BEGIN CERTIFICATE-----\nAAAA\n"]] {
             #expect(throws: TLSError.self) {
                 try TLSContext(
-                    role: .client, identity: identity, trustBundle: bundle,
-                    trustDomain: authority.trustDomain, alpn: [])
+                    role: .client,
+                    identity: identity,
+                    trustBundle: bundle,
+                    trustDomain: authority.trustDomain,
+                    alpn: []
+                )
             }
         }
     }
@@ -84,8 +94,12 @@ import Testing
         let other = TestAuthority(trustDomain: "other.test")
         #expect(throws: TLSError.self) {
             try TLSContext(
-                role: .server, identity: other.issue("/a"), trustBundle: authority.trustBundle,
-                trustDomain: authority.trustDomain, alpn: [])
+                role: .server,
+                identity: other.issue("/a"),
+                trustBundle: authority.trustBundle,
+                trustDomain: authority.trustDomain,
+                alpn: []
+            )
         }
     }
 

@@ -9,13 +9,18 @@ import Testing
 
     /// Runs a handshake in which the client presents `pair`, whatever `TLSIdentity` would say.
     private func failureOfServer(
-        presenting options: TestAuthority.LeafOptions, uri: String? = nil,
+        presenting options: TestAuthority.LeafOptions,
+        uri: String? = nil,
         authority: TestAuthority? = nil
     ) throws -> TLSError? {
         let leaf = (authority ?? mesh.authority).issuePEM(
-            uri: uri ?? mesh.web.spiffeID.description, options)
+            uri: uri ?? mesh.web.spiffeID.description,
+            options
+        )
         let stranger = try Stranger(
-            certificateChain: leaf.certificateChain, privateKey: leaf.privateKey)
+            certificateChain: leaf.certificateChain,
+            privateKey: leaf.privateKey
+        )
         return stranger.failure(of: try TLSConnection(context: mesh.server()))
     }
 
@@ -45,7 +50,8 @@ import Testing
     @Test("two URI names are refused, also when both are good")
     func twoNames() throws {
         let failure = try failureOfServer(
-            presenting: .init(extraNames: ["URI:spiffe://mesh.test/ns/default/sa/admin"]))
+            presenting: .init(extraNames: ["URI:spiffe://mesh.test/ns/default/sa/admin"])
+        )
         #expect(failure == .peerNotSVID(.uriCount))
     }
 
@@ -66,7 +72,8 @@ import Testing
             "https://mesh.test/ns/default/sa/web", "spiffe://mesh.test", "spiffe://MESH.test/a",
             "spiffe://mesh.test/a/../b", "spiffe://mesh.test/a/", "spiffe://mesh.test:80/a",
             "spiffe://mesh.test/a?b", "spiffe://mesh.test//a",
-        ])
+        ]
+    )
     func badName(uri: String) throws {
         #expect(try failureOfServer(presenting: .init(), uri: uri) == .peerNotSVID(.invalidID))
     }
@@ -83,7 +90,8 @@ import Testing
                 "critical,keyEncipherment",
                 .peerUntrusted(reason: "unsuitable certificate purpose")
             ),
-        ])
+        ]
+    )
     func keyUsage(usage: String?, expected: TLSError) throws {
         #expect(try failureOfServer(presenting: .init(keyUsage: usage)) == expected)
     }
@@ -115,18 +123,24 @@ import Testing
         let id = try #require(SPIFFEID("spiffe://other.test/ns/default/sa/web"))
         let failure = try failureOfServer(presenting: .init(), uri: id.description)
         #expect(
-            failure == .wrongTrustDomain(found: id, expected: mesh.authority.trustDomain))
+            failure == .wrongTrustDomain(found: id, expected: mesh.authority.trustDomain)
+        )
     }
 
     @Test("a client without a certificate is refused and told so")
     func noCertificate() throws {
         let anonymous = try TLSContext(
-            role: .client, identity: nil, trustBundle: mesh.authority.trustBundle,
-            trustDomain: mesh.authority.trustDomain, alpn: ["mesh/1"])
+            role: .client,
+            identity: nil,
+            trustBundle: mesh.authority.trustBundle,
+            trustDomain: mesh.authority.trustDomain,
+            alpn: ["mesh/1"]
+        )
         let pair = try mesh.pair(client: anonymous).connect()
         #expect(pair.serverFailure == .peerCertificateMissing)
         #expect(
-            pair.clientFailure == .peerAlert(description: "tlsv13 alert certificate required"))
+            pair.clientFailure == .peerAlert(description: "tlsv13 alert certificate required")
+        )
         #expect(pair.server.peerIdentity == nil)
     }
 
@@ -136,7 +150,8 @@ import Testing
         let pair = try mesh.pair(expects: [expected]).connect()
         #expect(
             pair.clientFailure
-                == .wrongIdentity(found: mesh.orders.spiffeID, expected: [expected]))
+                == .wrongIdentity(found: mesh.orders.spiffeID, expected: [expected])
+        )
         guard case .peerAlert = pair.serverFailure else {
             Issue.record("\(String(describing: pair.serverFailure))")
             return
@@ -153,7 +168,9 @@ import Testing
     @Test("a server may be told which clients it is for")
     func serverExpects() throws {
         let pair = try ConnectionPair(
-            client: mesh.client(), server: mesh.server(), clientExpects: [mesh.orders.spiffeID],
+            client: mesh.client(),
+            server: mesh.server(),
+            clientExpects: [mesh.orders.spiffeID],
             serverExpects: [mesh.authority.id("/ns/default/sa/admin")]
         ).connect()
         #expect(pair.serverFailure?.label == "wrong_identity")

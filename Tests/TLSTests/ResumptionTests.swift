@@ -69,7 +69,8 @@ import Testing
         let client = try mesh.client()
         _ = try connect(client, mesh.server())
         let pair = try mesh.pair(
-            client: client, server: mesh.server(trustBundle: TestAuthority().trustBundle),
+            client: client,
+            server: mesh.server(trustBundle: TestAuthority().trustBundle),
             endpoint: endpoint
         ).connect()
         #expect(pair.serverFailure?.label == "untrusted")
@@ -81,7 +82,9 @@ import Testing
         _ = try connect(client, mesh.server())
         let inventory = mesh.authority.issue("/ns/default/sa/inventory")
         let pair = try mesh.pair(
-            client: client, server: mesh.server(inventory), endpoint: endpoint
+            client: client,
+            server: mesh.server(inventory),
+            endpoint: endpoint
         ).connect()
         #expect(pair.clientFailure?.label == "wrong_identity")
     }
@@ -91,8 +94,10 @@ import Testing
         let (client, server) = (try mesh.client(), try mesh.server())
         _ = try connect(client, server)
         let pair = try mesh.pair(
-            client: client, server: server,
-            expects: [mesh.authority.id("/ns/default/sa/inventory")], endpoint: endpoint
+            client: client,
+            server: server,
+            expects: [mesh.authority.id("/ns/default/sa/inventory")],
+            endpoint: endpoint
         ).connect()
         #expect(pair.clientFailure?.label == "wrong_identity")
     }
@@ -102,8 +107,11 @@ import Testing
         let (client, server) = (try mesh.client(), try mesh.server())
         _ = try connect(client, server)
         let pair = try ConnectionPair(
-            client: client, server: server, clientExpects: [mesh.orders.spiffeID],
-            serverExpects: [mesh.authority.id("/ns/default/sa/admin")], endpoint: endpoint
+            client: client,
+            server: server,
+            clientExpects: [mesh.orders.spiffeID],
+            serverExpects: [mesh.authority.id("/ns/default/sa/admin")],
+            endpoint: endpoint
         ).connect()
         #expect(pair.serverFailure?.label == "wrong_identity")
     }
@@ -123,7 +131,9 @@ import Testing
         let (client, server) = (try mesh.client(), try mesh.server())
         _ = try connect(client, server)
         let other = try mesh.pair(
-            client: client, server: server, endpoint: .loopback(port: 1)
+            client: client,
+            server: server,
+            endpoint: .loopback(port: 1)
         ).connect()
         #expect(!other.server.wasResumed)
         #expect(try !mesh.pair(client: client, server: server).connect().server.wasResumed)

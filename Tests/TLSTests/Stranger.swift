@@ -13,8 +13,10 @@ final class Stranger {
     struct Unusable: Error {}
 
     init(
-        certificateChain: String? = nil, privateKey: String? = nil,
-        versionMax: Int32 = TLS1_3_VERSION, offers protocolName: String = "mesh/1"
+        certificateChain: String? = nil,
+        privateKey: String? = nil,
+        versionMax: Int32 = TLS1_3_VERSION,
+        offers protocolName: String = "mesh/1"
     ) throws {
         guard let context = SSL_CTX_new(TLS_client_method()), let input = BIO_new(BIO_s_mem()),
             let output = BIO_new(BIO_s_mem())
@@ -68,7 +70,9 @@ final class Stranger {
     }
 
     private static func present(
-        _ chain: String, _ key: String, on context: OpaquePointer
+        _ chain: String,
+        _ key: String,
+        on context: OpaquePointer
     ) throws {
         func memory(_ text: String) -> OpaquePointer? {
             var text = text

@@ -143,7 +143,8 @@ import Testing
     @Test("application protocols without a common one are refused on both sides")
     func protocolMismatch() throws {
         let pair = try mesh.pair(
-            client: mesh.client(alpn: ["mesh/2"]), server: mesh.server(alpn: ["mesh/1"])
+            client: mesh.client(alpn: ["mesh/2"]),
+            server: mesh.server(alpn: ["mesh/1"])
         ).connect()
         #expect(pair.serverFailure == .applicationProtocolMismatch)
         #expect(pair.clientFailure == .applicationProtocolMismatch)
@@ -159,7 +160,8 @@ import Testing
     @Test("the server's order of application protocols decides")
     func protocolOrder() throws {
         let pair = try mesh.pair(
-            client: mesh.client(alpn: ["a", "b"]), server: mesh.server(alpn: ["b", "a"])
+            client: mesh.client(alpn: ["a", "b"]),
+            server: mesh.server(alpn: ["b", "a"])
         ).connect()
         #expect(pair.client.negotiatedProtocol == "b")
     }
@@ -175,13 +177,17 @@ import Testing
         let server = try mesh.server(settings: TLSSettings(minimumVersion: .tls12))
         let leaf = mesh.authority.issuePEM(uri: mesh.web.spiffeID.description)
         let good = try Stranger(
-            certificateChain: leaf.certificateChain, privateKey: leaf.privateKey,
-            versionMax: 0x0303)
+            certificateChain: leaf.certificateChain,
+            privateKey: leaf.privateKey,
+            versionMax: 0x0303
+        )
         let connection = try TLSConnection(context: server)
         #expect(good.failure(of: connection) == nil)
         #expect(connection.peerIdentity == mesh.web.spiffeID)
         let anonymous = try Stranger(versionMax: 0x0303)
-        #expect(anonymous.failure(of: try TLSConnection(context: server)) == .peerCertificateMissing)
+        #expect(
+            anonymous.failure(of: try TLSConnection(context: server)) == .peerCertificateMissing
+        )
     }
 
     @Test("garbage never traps", arguments: 1...64)
@@ -217,17 +223,20 @@ import Testing
         #expect(seen == nil || seen == mesh.web.spiffeID, "seed \(seed)")
     }
 
-    @Test("known hostile inputs are refused without a trap", arguments: [
-        [0x16, 0x03, 0x01, 0xFF, 0xFF],
-        [0x16, 0x03, 0x01, 0x00, 0x00],
-        [0x16, 0x03, 0x01, 0x00, 0x04, 0x01, 0xFF, 0xFF, 0xFF],
-        [0x17, 0x03, 0x03, 0x00, 0x01, 0x00],
-        [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28],
-        [0x15, 0x03, 0x03, 0x00, 0x02, 0x01, 0x00],
-        [0x14, 0x03, 0x03, 0x00, 0x01, 0x01],
-        [0x80, 0x2E, 0x01, 0x00, 0x02],
-        [],
-    ] as [[UInt8]])
+    @Test(
+        "known hostile inputs are refused without a trap",
+        arguments: [
+            [0x16, 0x03, 0x01, 0xFF, 0xFF],
+            [0x16, 0x03, 0x01, 0x00, 0x00],
+            [0x16, 0x03, 0x01, 0x00, 0x04, 0x01, 0xFF, 0xFF, 0xFF],
+            [0x17, 0x03, 0x03, 0x00, 0x01, 0x00],
+            [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28],
+            [0x15, 0x03, 0x03, 0x00, 0x02, 0x01, 0x00],
+            [0x14, 0x03, 0x03, 0x00, 0x01, 0x01],
+            [0x80, 0x2E, 0x01, 0x00, 0x02],
+            [],
+        ] as [[UInt8]]
+    )
     func hostile(bytes: [UInt8]) throws {
         let pair = try mesh.pair()
         pair.toServer.append(bytes)
