@@ -8,7 +8,7 @@ import HTTP
 public import MeshModel
 public import Reactor
 public import TLS
-public import Telemetry
+import Telemetry
 import Time
 
 /// What the control loop tells a worker.
@@ -61,7 +61,7 @@ public final class Worker {
     let settings: ProxyConfiguration
     let loop: EventLoop
     let metrics = WorkerMetrics()
-    let httpLimits: Limits
+    let httpLimits: HTTP.Limits
     let unmatchedSeries: RequestSeries
     let headTimeoutNanoseconds: UInt64
     let connectionIdleNanoseconds: UInt64
@@ -107,7 +107,7 @@ public final class Worker {
         self.settings = settings
         self.writeLog = writeLog
         loop = try EventLoop()
-        httpLimits = Limits(
+        httpLimits = HTTP.Limits(
             startLineBytesMax: settings.limits.requestLineBytesMax,
             fieldSectionBytesMax: settings.limits.fieldSectionBytesMax,
             fieldCountMax: settings.limits.fieldCountMax)

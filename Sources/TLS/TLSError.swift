@@ -47,7 +47,7 @@ public enum TLSError: Error, Sendable, Hashable {
     case libraryFailure(reason: String)
 
     /// A fixed word for metrics: one per case.
-    public var label: String {
+    public var label: StaticString {
         switch self {
         case .peerCertificateMissing: "certificate_missing"
         case .peerCertificateExpired: "certificate_expired"

@@ -119,7 +119,7 @@ import Testing
             let facts = try CertificateFacts.chain(pem: text)
             #expect(facts.count <= 2)
         } catch {
-            #expect(error.label == "invalid_credentials" || error.label == "library_failure")
+            #expect(error.label.description == "invalid_credentials" || error.label == "library_failure")
         }
     }
 

@@ -106,7 +106,7 @@ final class DownstreamConnection: TransportConnection {
     }
 
     override func onTLSFailure(_ error: TLSError) {
-        worker.metrics.add(.tlsFailures, direction, label: error.metricLabel)
+        worker.metrics.add(.tlsFailures, direction, label: error.label)
         worker.logTLSFailure(error, direction: direction, peer: peerText)
         if exchangeRuns { exchange?.downstreamGone() }
     }
@@ -181,7 +181,7 @@ final class DownstreamConnection: TransportConnection {
     private func step(_ input: Span<UInt8>, at offset: inout Int) throws(HTTP1Error) -> Bool {
         switch try decoder.next(input, at: &offset) {
         case .needMore:
-            if reading == .head { noteHeadStarted(decoder.hasPartialHead) }
+            if reading == .head { noteHeadStarted(!decoder.isIdle) }
             return false
         case .head:
             headStarted = false
@@ -276,8 +276,7 @@ final class DownstreamConnection: TransportConnection {
     func encodeInterim(_ head: ResponseHead) {
         guard decoder.head.version == .http11 else { return }
         ResponseEncoder.appendHead(
-            head, requestMethod: decoder.head.method, clientVersion: .http11, keepAlive: true,
-            to: writeBuffer())
+            head, bodyLength: .none, to: .http11, to: writeBuffer())
     }
 
     func encodeHead(_ head: ResponseHead) {
@@ -285,8 +284,8 @@ final class DownstreamConnection: TransportConnection {
         // Not read to its end: the rest of the request would be taken for the next one.
         if reading == .body || worker.isDraining { closesAfterResponse = true }
         responseFraming = ResponseEncoder.appendHead(
-            head, requestMethod: decoder.head.method, clientVersion: decoder.head.version,
-            keepAlive: !closesAfterResponse, to: writeBuffer())
+            head, bodyLength: head.bodyLength, to: decoder.head.version,
+            closes: closesAfterResponse, to: writeBuffer())
         if responseFraming == .untilClose { closesAfterResponse = true }
     }
 
@@ -294,9 +293,9 @@ final class DownstreamConnection: TransportConnection {
         worker.metrics.add(.downstreamBytesSent, direction, UInt64(bytes.count))
         guard responseFraming != .none else { return }
         if responseFraming == .chunked {
-            ChunkEncoder.appendHeader(count: bytes.count, to: writeBuffer())
+            ChunkEncoder.appendChunkHeader(bytes.count, to: writeBuffer())
             write(bytes)
-            ChunkEncoder.appendTrailer(to: writeBuffer())
+            ChunkEncoder.appendChunkEnd(to: writeBuffer())
         } else {
             write(bytes)
         }
@@ -304,7 +303,7 @@ final class DownstreamConnection: TransportConnection {
 
     func encodeEnd(trailers: FieldBlock?) {
         if responseFraming == .chunked {
-            ChunkEncoder.appendEnd(trailers: trailers, to: writeBuffer())
+            ChunkEncoder.appendLastChunk(trailers: trailers, to: writeBuffer())
         }
     }
 
@@ -337,7 +336,8 @@ final class DownstreamConnection: TransportConnection {
 
 /// The exchange's view of an HTTP/1.1 downstream connection.
 final class HTTP1DownstreamStream: DownstreamStream {
-    private unowned(unsafe) let connection: DownstreamConnection
+    /// A cycle, which the connection breaks when it is closed.
+    private let connection: DownstreamConnection
 
     init(connection: DownstreamConnection) { self.connection = connection }
 

@@ -32,7 +32,7 @@ final class DownstreamListener: Listener {
             do {
                 tls = try TLSConnection(context: context)
             } catch {
-                worker.metrics.add(.tlsFailures, direction, label: error.metricLabel)
+                worker.metrics.add(.tlsFailures, direction, label: error.label)
                 return worker.logTLSFailure(error, direction: direction, peer: "")
             }
         }

@@ -35,7 +35,8 @@ final class Exchange: TimerTarget {
     }
 
     private let worker: Worker
-    private unowned(unsafe) let downstream: DownstreamStream
+    /// A cycle through the connection, which breaks it when it is closed.
+    private let downstream: DownstreamStream
     private let requestTimer = Timer()
     /// Request body bytes sent in this attempt, kept while a retry would need them.
     private let replay = ByteBuffer()
@@ -368,9 +369,8 @@ final class Exchange: TimerTarget {
     private func record() {
         let duration = worker.loop.now.nanoseconds(since: startedAt)
         let series = target?.series ?? caller?.series ?? worker.unmatchedSeries
-        let method = head.withMethod { MethodLabel($0) }
         series.record(
-            method: method, status: status, duration: duration, requestBytes: requestBytes,
+            method: head.method, status: status, duration: duration, requestBytes: requestBytes,
             responseBytes: responseBytes, flag: failureFlag)
         guard worker.logsExchange(status: status, hasFailed: failureFlag != nil) else { return }
         worker.logExchange(

@@ -87,7 +87,11 @@ class TransportConnection: Connection {
     // MARK: Connection callbacks
 
     override func onConnected() {
-        if let tls { tls.start(output: outputBuffer()) } else { onReadyForData() }
+        guard let tls else { return onReadyForData() }
+        if let failure = tls.start(output: outputBuffer()).failure {
+            onTLSFailure(failure)
+            close()
+        }
     }
 
     override func onData(_ bytes: Span<UInt8>) {

@@ -25,7 +25,8 @@ enum Lease {
 
 /// Pool of one endpoint. Confined to its worker.
 final class EndpointPool: TimerTarget {
-    private(set) unowned var owner: UpstreamCluster
+    /// A cycle, broken when the pool is retired and empty.
+    private(set) var owner: UpstreamCluster
     let endpoint: Endpoint
     let addressText: String
     let worker: Worker
@@ -100,7 +101,16 @@ final class EndpointPool: TimerTarget {
     func retire() {
         isRetired = true
         closeIdle()
+        forgetIfEmpty()
     }
+
+    private func forgetIfEmpty() {
+        guard isRetired, idle.isEmpty, waiters.isEmpty, leased + dialing == 0 else { return }
+        loseTimer()
+        owner.forget(self)
+    }
+
+    private func loseTimer() { worker.loop.timers.cancel(sweep) }
 
     /// Closes what nobody uses.
     func closeIdle() {
@@ -158,6 +168,7 @@ final class EndpointPool: TimerTarget {
         owner.connectionCount -= 1
         worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)
         dialForWaiters()
+        forgetIfEmpty()
     }
 
     // MARK: Internals

@@ -63,6 +63,9 @@ final class UpstreamCluster {
         return pools.first
     }
 
+    /// A retired pool has nothing left to do.
+    func forget(_ pool: EndpointPool) { pools.removeAll { $0 === pool } }
+
     /// The cluster is not in the new snapshot: unused connections go, used ones end with their
     /// exchange.
     func retire(keeping kept: UpstreamCluster?) {

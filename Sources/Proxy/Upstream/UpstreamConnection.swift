@@ -79,15 +79,14 @@ final class UpstreamConnection: TransportConnection {
     func encodeHead(_ head: RequestHead) {
         requestFraming = head.bodyLength
         decoder.expect(method: head.method)
-        RequestEncoder.appendHead(head, to: writeBuffer())
+        RequestEncoder.appendHead(head, bodyLength: head.bodyLength, to: writeBuffer())
     }
 
     func encodeBody(_ bytes: Span<UInt8>) {
         if requestFraming == .chunked {
-            let buffer = writeBuffer()
-            ChunkEncoder.appendHeader(count: bytes.count, to: buffer)
+            ChunkEncoder.appendChunkHeader(bytes.count, to: writeBuffer())
             write(bytes)
-            ChunkEncoder.appendTrailer(to: writeBuffer())
+            ChunkEncoder.appendChunkEnd(to: writeBuffer())
         } else {
             write(bytes)
         }
@@ -95,7 +94,9 @@ final class UpstreamConnection: TransportConnection {
 
     func encodeEnd(trailers: FieldBlock?) {
         requestEnded = true
-        if requestFraming == .chunked { ChunkEncoder.appendEnd(trailers: trailers, to: writeBuffer()) }
+        if requestFraming == .chunked {
+            ChunkEncoder.appendLastChunk(trailers: trailers, to: writeBuffer())
+        }
     }
 
     func cancelExchange() {
@@ -162,7 +163,7 @@ final class UpstreamConnection: TransportConnection {
     }
 
     override func onTLSFailure(_ error: TLSError) {
-        worker.metrics.add(.tlsFailures, pool.direction, label: error.metricLabel)
+        worker.metrics.add(.tlsFailures, pool.direction, label: error.label)
         worker.logTLSFailure(error, direction: pool.direction, peer: pool.addressText)
         guard phase == .dialing else { return fail(.upstreamTLS(error)) }
         // Closing takes a while, for the alert's sake; whoever waits is told now.
@@ -283,7 +284,8 @@ extension CloseReason {
 
 /// The exchange's view of an HTTP/1.1 upstream connection.
 final class HTTP1UpstreamStream: UpstreamStream {
-    private unowned(unsafe) let connection: UpstreamConnection
+    /// A cycle, which the connection breaks when it is closed.
+    private let connection: UpstreamConnection
 
     init(connection: UpstreamConnection) { self.connection = connection }
 

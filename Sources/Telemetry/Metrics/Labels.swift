@@ -1,4 +1,4 @@
-internal import Bytes
+internal import HTTP
 
 /// Which side of the sidecar something happened on.
 public enum Direction: UInt8, Sendable, CaseIterable {
@@ -16,49 +16,9 @@ public enum Direction: UInt8, Sendable, CaseIterable {
     }
 }
 
-/// A request method as a label: the registered ones, everything else is one value.
-///
-/// A client chooses its method freely, so an unknown one must not become a label.
-public enum MethodLabel: UInt8, Sendable, CaseIterable {
-    case get, head, post, put, delete, connect, options, trace, patch
-    /// Any other method.
-    case other
-
-    /// The label of a method as it stands in a request line.
-    public init(_ method: Span<UInt8>) {
-        switch method.count {
-        case 3:
-            self = method.equals("GET") ? .get : method.equals("PUT") ? .put : .other
-        case 4:
-            self = method.equals("POST") ? .post : method.equals("HEAD") ? .head : .other
-        case 5:
-            self = method.equals("PATCH") ? .patch : method.equals("TRACE") ? .trace : .other
-        case 6:
-            self = method.equals("DELETE") ? .delete : .other
-        case 7:
-            self =
-                method.equals("OPTIONS")
-                ? .options : method.equals("CONNECT") ? .connect : .other
-        default:
-            self = .other
-        }
-    }
-
-    /// The label value.
-    public var label: StaticString {
-        switch self {
-        case .get: "GET"
-        case .head: "HEAD"
-        case .post: "POST"
-        case .put: "PUT"
-        case .delete: "DELETE"
-        case .connect: "CONNECT"
-        case .options: "OPTIONS"
-        case .trace: "TRACE"
-        case .patch: "PATCH"
-        case .other: "OTHER"
-        }
-    }
+extension Method {
+    /// The label value; a client chooses its method freely, so an unknown one is just "OTHER".
+    var label: StaticString { self == .other ? "OTHER" : token }
 }
 
 /// Why an exchange did not simply carry the upstream's answer: the `response_flags` label and the

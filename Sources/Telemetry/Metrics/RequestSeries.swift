@@ -4,6 +4,8 @@
 // held by the route or connection it counts for, so that nothing is looked up by name while a
 // request runs.
 
+public import HTTP
+
 /// What the requests of one series have in common.
 public struct RequestSeriesKey: Sendable, Hashable {
     /// Side of the sidecar.
@@ -43,7 +45,7 @@ struct RequestOutcome: Sendable, Hashable {
     let packed: UInt32
 
     /// A status outside 100...599 becomes 0 when nothing was sent, else 1.
-    init(method: MethodLabel, status: Int, flag: ResponseFlag?) {
+    init(method: Method, status: Int, flag: ResponseFlag?) {
         let status = (100...599).contains(status) ? UInt32(status) : status == 0 ? 0 : 1
         packed = UInt32(method.rawValue) << 24 | UInt32(flag?.rawValue ?? 0xFF) << 16 | status
     }
@@ -52,7 +54,7 @@ struct RequestOutcome: Sendable, Hashable {
     static let overflow = RequestOutcome(method: .other, status: -1, flag: nil)
 
     var methodLabel: String {
-        MethodLabel(rawValue: UInt8(packed >> 24)).map { "\($0.label)" } ?? "OTHER"
+        Method(rawValue: UInt8(packed >> 24)).map { "\($0.label)" } ?? "OTHER"
     }
 
     /// Three digits; "none" when no response was sent; "other" for a number that is no status.
@@ -90,7 +92,7 @@ public final class RequestSeries {
     ///
     /// `status` is 0 when no response was sent; the sizes are those of the bodies.
     public func record(
-        method: MethodLabel, status: Int, duration nanoseconds: UInt64, requestBytes: UInt64,
+        method: Method, status: Int, duration nanoseconds: UInt64, requestBytes: UInt64,
         responseBytes: UInt64, flag: ResponseFlag?
     ) {
         count(RequestOutcome(method: method, status: status, flag: flag).packed)
