@@ -94,6 +94,8 @@ open class Connection: EventSource {
     open func onRelieved() {}
     /// Everything is over; called once, last.
     open func onClosed(_ reason: CloseReason) {}
+    /// The next turn after `requestResume` or `resumeReading`, before anything is received.
+    open func onResume() {}
     /// The turn is about to send what is outstanding: the last chance to add to it.
     open func willFlush() {}
 
@@ -168,7 +170,14 @@ open class Connection: EventSource {
     public func resumeReading() {
         guard isPaused else { return }
         isPaused = false
-        queueResume()
+        if mayRead { requestResume() }
+    }
+
+    /// Asks for `onResume` in the next turn, for a subclass that holds back bytes itself.
+    public func requestResume() {
+        guard !isResumeQueued else { return }
+        isResumeQueued = true
+        loop.resumeNextTurn(self)
     }
 
     // MARK: Closing
@@ -228,6 +237,7 @@ open class Connection: EventSource {
 
     override func resume() {
         isResumeQueued = false
+        if state == .open, !closesAfterFlush { onResume() }
         if mayRead, !isPaused, state == .open || state == .closing { receive() }
     }
 
@@ -258,12 +268,6 @@ open class Connection: EventSource {
         try loop.watch(self, descriptor: descriptor, events: interest)
     }
 
-    private func queueResume() {
-        guard mayRead, !isResumeQueued else { return }
-        isResumeQueued = true
-        loop.resumeNextTurn(self)
-    }
-
     private func receive() {
         for _ in 0..<ReactorLimits.receivesPerTurnMax {
             let count = mesh_receive(
@@ -284,7 +288,7 @@ open class Connection: EventSource {
             guard mayRead, !isPaused, state == .open || state == .closing else { return }
         }
         // The other connections get their turn first.
-        queueResume()
+        requestResume()
     }
 
     private func deliver(_ count: Int) {
@@ -364,7 +368,7 @@ open class Connection: EventSource {
         let timer = Timer()
         closeTimer = timer
         loop.arm(timer, afterNanoseconds: ReactorLimits.lingerNanoseconds, target: self)
-        queueResume()
+        if mayRead { requestResume() }
     }
 
     private func finishClosing(_ reason: CloseReason) {

@@ -36,7 +36,7 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
     case connectionsAccepted, connectionsClosed, connectionsRefused, acceptPauses
     case downstreamBytesReceived, downstreamBytesSent
     case tlsHandshakes, tlsResumptions, tlsFailures
-    case malformedRequests, localReplies, timeouts
+    case malformedRequests, malformedResponses, localReplies, timeouts
     case upstreamConnects, upstreamConnectFailures, upstreamReuses, upstreamStale
     case upstreamBytesReceived, upstreamBytesSent
     case retries, retriesRefused
@@ -77,6 +77,10 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
         case .malformedRequests:
             .init(
                 "mesh_malformed_requests_total", "Requests refused as malformed or too large.",
+                direction: true, label: "reason")
+        case .malformedResponses:
+            .init(
+                "mesh_malformed_responses_total", "Responses refused as malformed or too large.",
                 direction: true, label: "reason")
         case .localReplies:
             .init(
