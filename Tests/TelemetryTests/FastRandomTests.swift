@@ -33,10 +33,12 @@ struct FastRandomTests {
         // Computed with an independent implementation of both published algorithms.
         var random = FastRandom(seed: 0)
         let first = (0..<3).map { _ in random.next() }
-        #expect(first == [
+        #expect(
+            first == [
                 0x99EC5F36CB75F2B4,
                 0xBF6E1F784956452A,
                 0x1A5F849D4933E6E0,
-            ])
+            ]
+        )
     }
 }

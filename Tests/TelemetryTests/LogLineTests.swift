@@ -39,7 +39,8 @@ struct LogLineTests {
                 "name":"v\u{e9}","literal":"text","unsigned":18446744073709551615,\
                 "signed":-9223372036854775808,"truth":true,"took_ms":1002.003}
 
-                """)
+                """
+        )
     }
 
     @Test("The trace is given in full")
@@ -58,7 +59,8 @@ struct LogLineTests {
             ("a\"b\\c", "\"a\\\"b\\\\c\""),
             ("\n\r\t\0\u{1b}", "\"\\n\\r\\t\\u0000\\u001b\""),
             ("\u{7f}/\u{20ac}\u{1f600}", "\"\u{7f}/\u{20ac}\u{1f600}\""),
-        ])
+        ]
+    )
     func escapes(input: String, output: String) {
         #expect(quoted(Array(input.utf8)) == output)
     }
@@ -136,7 +138,8 @@ struct LogLineTests {
             (1_735_689_599_999_000_000, "2024-12-31T23:59:59.999Z"),
             (Int64.max, "2262-04-11T23:47:16.854Z"),
             (Int64.min, "1677-09-21T00:12:43.145Z"),
-        ])
+        ]
+    )
     func rfc3339(nanoseconds: Int64, text: String) {
         #expect(WallTime(unixNanoseconds: nanoseconds).rfc3339 == text)
     }
@@ -145,20 +148,35 @@ struct LogLineTests {
 @Suite("Access log")
 struct AccessLogLineTests {
     private func text(
-        path: String, status: Int, flag: ResponseFlag? = nil, retries: Int = 0,
-        key: RequestSeriesKey, endpoint: String = "", fields: FieldBlock = FieldBlock()
+        path: String,
+        status: Int,
+        flag: ResponseFlag? = nil,
+        retries: Int = 0,
+        key: RequestSeriesKey,
+        endpoint: String = "",
+        fields: FieldBlock = FieldBlock()
     ) -> String {
         var random = FastRandom(seed: 1)
         let context = TraceContext.adopt(from: fields, generator: &random)
         context.write(into: fields)
         let buffer = ByteBuffer()
         AccessLogLine(
-            method: .get, status: status, durationNanoseconds: 1_500_000, requestBytes: 1,
-            responseBytes: 2, series: key, endpoint: endpoint, retries: retries, flag: flag,
+            method: .get,
+            status: status,
+            durationNanoseconds: 1_500_000,
+            requestBytes: 1,
+            responseBytes: 2,
+            series: key,
+            endpoint: endpoint,
+            retries: retries,
+            flag: flag,
             trace: context
         ).append(
-            to: buffer, time: WallTime(unixNanoseconds: 0), path: path.utf8Span.span,
-            fields: fields)
+            to: buffer,
+            time: WallTime(unixNanoseconds: 0),
+            path: path.utf8Span.span,
+            fields: fields
+        )
         return buffer.string
     }
 
@@ -167,11 +185,20 @@ struct AccessLogLineTests {
         let fields = FieldBlock()
         fields.append(.xRequestID, "abc")
         let text = text(
-            path: "/orders?token=secret", status: 503, flag: .upstreamReset, retries: 1,
+            path: "/orders?token=secret",
+            status: 503,
+            flag: .upstreamReset,
+            retries: 1,
             key: RequestSeriesKey(
-                direction: .outbound, service: "orders.default", route: "orders/0",
-                cluster: "orders-v1.default", peer: "spiffe://mesh/x"),
-            endpoint: "10.0.0.1:80", fields: fields)
+                direction: .outbound,
+                service: "orders.default",
+                route: "orders/0",
+                cluster: "orders-v1.default",
+                peer: "spiffe://mesh/x"
+            ),
+            endpoint: "10.0.0.1:80",
+            fields: fields
+        )
         #expect(
             text.hasPrefix(
                 """
@@ -181,7 +208,9 @@ struct AccessLogLineTests {
                 "service":"orders.default","route":"orders/0","cluster":"orders-v1.default",\
                 "endpoint":"10.0.0.1:80","peer":"spiffe://mesh/x","retries":1,\
                 "flags":"upstream_reset","trace_id":"
-                """))
+                """
+            )
+        )
         #expect(text.hasSuffix(",\"request_id\":\"abc\"}\n"))
         #expect(!text.contains("secret"))
     }
@@ -196,6 +225,7 @@ struct AccessLogLineTests {
         }
         #expect(
             text(path: "/", status: 0, flag: .downstreamClosed, key: key)
-                .contains("\"level\":\"warning\""))
+                .contains("\"level\":\"warning\"")
+        )
     }
 }

@@ -6,13 +6,22 @@ import Testing
 @Suite("Metrics of a worker")
 struct MetricsTests {
     private let orders = RequestSeriesKey(
-        direction: .outbound, service: "orders", route: "orders/0", cluster: "orders-v1")
+        direction: .outbound,
+        service: "orders",
+        route: "orders/0",
+        cluster: "orders-v1"
+    )
 
     private func record(_ series: RequestSeries, status: Int = 200, times: Int = 1) {
         for _ in 0..<times {
             series.record(
-                method: .get, status: status, duration: 1_000_000, requestBytes: 10,
-                responseBytes: 20, flag: nil)
+                method: .get,
+                status: status,
+                duration: 1_000_000,
+                requestBytes: 10,
+                responseBytes: 20,
+                flag: nil
+            )
         }
     }
 
@@ -80,7 +89,8 @@ struct MetricsTests {
         arguments: [
             (0, "none"), (99, "other"), (100, "100"), (599, "599"), (600, "other"), (-1, "other"),
             (1 << 40, "other"),
-        ])
+        ]
+    )
     func statusLabel(status: Int, label: String) {
         let outcome = RequestOutcome(method: .get, status: status, flag: nil)
         #expect(outcome.statusLabel == label)

@@ -46,8 +46,11 @@ struct PrometheusTextTests {
         #expect(page.value("mesh_connections_accepted_total", ["direction": "outbound"]) == 0)
         #expect(
             page.value(
-                "mesh_malformed_requests_total", ["direction": "outbound", "reason": "bare_cr"])
-                == 1)
+                "mesh_malformed_requests_total",
+                ["direction": "outbound", "reason": "bare_cr"]
+            )
+                == 1
+        )
         #expect(page.value("mesh_snapshots_applied_total") == 1)
         #expect(page.value("mesh_snapshots_refused_total", ["reason": "checksum"]) == 1)
         #expect(page.value("mesh_connections_active", ["direction": "outbound"]) == -1)
@@ -58,14 +61,28 @@ struct PrometheusTextTests {
         let metrics = WorkerMetrics()
         let series = metrics.series(
             for: RequestSeriesKey(
-                direction: .outbound, service: "orders.default", route: "orders/0",
-                cluster: "orders-v1.default"))
+                direction: .outbound,
+                service: "orders.default",
+                route: "orders/0",
+                cluster: "orders-v1.default"
+            )
+        )
         series.record(
-            method: .get, status: 200, duration: 3_000_000, requestBytes: 0, responseBytes: 1_024,
-            flag: nil)
+            method: .get,
+            status: 200,
+            duration: 3_000_000,
+            requestBytes: 0,
+            responseBytes: 1_024,
+            flag: nil
+        )
         series.record(
-            method: .post, status: 503, duration: 40_000_000_000, requestBytes: 300,
-            responseBytes: 17 << 20, flag: .noEndpoint)
+            method: .post,
+            status: 503,
+            duration: 40_000_000_000,
+            requestBytes: 300,
+            responseBytes: 17 << 20,
+            flag: .noEndpoint
+        )
         let page = try page(metrics.snapshot())
         let labels = [
             "direction": "outbound", "service": "orders.default", "route": "orders/0",
@@ -77,11 +94,15 @@ struct PrometheusTextTests {
         #expect(
             page.value(
                 "http_requests_total",
-                with(["method": "GET", "status": "200", "response_flags": ""])) == 1)
+                with(["method": "GET", "status": "200", "response_flags": ""])
+            ) == 1
+        )
         #expect(
             page.value(
                 "http_requests_total",
-                with(["method": "POST", "status": "503", "response_flags": "no_endpoint"])) == 1)
+                with(["method": "POST", "status": "503", "response_flags": "no_endpoint"])
+            ) == 1
+        )
         let duration = "http_request_duration_seconds"
         #expect(page.value(duration + "_bucket", with(["le": "0.002"])) == 0)
         #expect(page.value(duration + "_bucket", with(["le": "0.004"])) == 1)
@@ -103,7 +124,13 @@ struct PrometheusTextTests {
         let odd = "a\\b\"c\nd,e}f \u{00e9}"
         let key = RequestSeriesKey(direction: .inbound, service: odd)
         metrics.series(for: key).record(
-            method: .get, status: 200, duration: 1, requestBytes: 0, responseBytes: 0, flag: nil)
+            method: .get,
+            status: 200,
+            duration: 1,
+            requestBytes: 0,
+            responseBytes: 0,
+            flag: nil
+        )
         let page = try page(metrics.snapshot())
         #expect(page.order.contains { $0.labels["service"] == odd })
     }
@@ -114,16 +141,31 @@ struct PrometheusTextTests {
             MetricsSnapshot(),
             samples: [
                 MetricSample(
-                    "mesh_build", "Always 1.", labels: [("version", "1.2.3")], value: 1),
+                    "mesh_build",
+                    "Always 1.",
+                    labels: [("version", "1.2.3")],
+                    value: 1
+                ),
                 MetricSample(
-                    "mesh_certificate_expiry_seconds", "Time of expiry.", labels: [("use", "leaf")],
-                    value: 1_795_000_000.5),
+                    "mesh_certificate_expiry_seconds",
+                    "Time of expiry.",
+                    labels: [("use", "leaf")],
+                    value: 1_795_000_000.5
+                ),
                 MetricSample(
-                    "mesh_certificate_expiry_seconds", "Time of expiry.", labels: [("use", "root")],
-                    value: .infinity),
+                    "mesh_certificate_expiry_seconds",
+                    "Time of expiry.",
+                    labels: [("use", "root")],
+                    value: .infinity
+                ),
                 MetricSample(
-                    "mesh_rotations_total", "Rotations.", kind: .counter, value: 3),
-            ])
+                    "mesh_rotations_total",
+                    "Rotations.",
+                    kind: .counter,
+                    value: 3
+                ),
+            ]
+        )
         #expect(page.value("mesh_build", ["version": "1.2.3"]) == 1)
         #expect(page.value("mesh_certificate_expiry_seconds", ["use": "leaf"]) == 1_795_000_000.5)
         #expect(page.value("mesh_certificate_expiry_seconds", ["use": "root"]) == .infinity)
@@ -140,13 +182,19 @@ struct PrometheusTextTests {
             for reason in reasons { metrics.add(.timeouts, .inbound, label: reason) }
             for key in keys {
                 metrics.series(for: key).record(
-                    method: .get, status: 200, duration: 1, requestBytes: 1, responseBytes: 1,
-                    flag: nil)
+                    method: .get,
+                    status: 200,
+                    duration: 1,
+                    requestBytes: 1,
+                    responseBytes: 1,
+                    flag: nil
+                )
             }
             return text(metrics.snapshot())
         }
         #expect(
             page(keys, ["connect", "idle", "request"])
-                == page(keys.reversed(), ["request", "idle", "connect"]))
+                == page(keys.reversed(), ["request", "idle", "connect"])
+        )
     }
 }

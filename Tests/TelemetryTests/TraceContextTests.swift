@@ -35,7 +35,10 @@ private struct Hop {
         var random = FastRandom(seed: seed)
         fields = incoming
         context = TraceContext.adopt(
-            from: fields, samplesNewTraces: samplesNewTraces, generator: &random)
+            from: fields,
+            samplesNewTraces: samplesNewTraces,
+            generator: &random
+        )
         context.write(into: fields)
     }
 
@@ -70,7 +73,8 @@ struct W3CTraceContextTests {
             ("cc-\(traceID)-\(parentID)-01-", "01"),
             ("cc-\(traceID)-\(parentID)-01-what-the-future-will-be-like", "01"),
             ("fe-\(traceID)-\(parentID)-09", "01"),
-        ])
+        ]
+    )
     func valid(value: String, flags: String) {
         let hop = Hop([("Host", "a"), ("TraceParent", value), ("tracestate", "foo=1")])
         #expect(hop.traceparent == ["00", traceID, hop.spanID, flags])
@@ -115,7 +119,8 @@ struct W3CTraceContextTests {
             "00-\(traceID)_\(parentID)-01",
             "00-\(traceID)-\(parentID)_01",
             "00-\(traceID)-\(parentID)-01,00-\(traceID)-\(parentID)-01",
-        ])
+        ]
+    )
     func malformed(value: String) {
         let hop = Hop([("traceparent", value), ("tracestate", "foo=1")])
         #expect(hop.traceparent.count == 4)
@@ -155,7 +160,8 @@ struct W3CTraceContextTests {
             "foo=1", "foo=1,bar=2", "foo=1 \t , \t bar=2", "foo=1,", ",foo=1", "foo=1,,bar=2",
             "foo@=1,bar=2", "foo@@bar=1", "0foo=1", "foo=1,foo=2", "f*-_/@9= !\"#$%&'()*+-./:;<>?~",
             String(repeating: "z", count: 256) + "=1", "a=" + String(repeating: "v", count: 256),
-        ])
+        ]
+    )
     func tracestateGoesOn(value: String) {
         let hop = Hop([
             ("traceparent", "00-\(traceID)-\(parentID)-01"), ("tracestate", value),
@@ -170,7 +176,8 @@ struct W3CTraceContextTests {
             "foo=bar=baz", "foo=1\u{e9}", "foo=\t1", "good=1,bad", "foo=1;bar=2=3",
             String(repeating: "z", count: 257) + "=1", "a=" + String(repeating: "v", count: 257),
             (1...33).map { "k\($0)=1" }.joined(separator: ","),
-        ])
+        ]
+    )
     func tracestateIsDropped(value: String) {
         let hop = Hop([
             ("traceparent", "00-\(traceID)-\(parentID)-01"), ("tracestate", value),
@@ -201,7 +208,8 @@ struct W3CTraceContextTests {
         let twelve = (1...12).map { "b\($0)=1" }.joined(separator: ",")
         #expect(
             Hop([parent, ("tracestate", first), ("tracestate", twelve)])[.tracestate]
-                == [first + "," + twelve])
+                == [first + "," + twelve]
+        )
         let over = twelve + ",c=1"
         #expect(Hop([parent, ("tracestate", first), ("tracestate", over)])[.tracestate].isEmpty)
     }
@@ -231,7 +239,8 @@ struct B3Tests {
 
     @Test(
         "The sampling state of a single b3 goes on",
-        arguments: [("-0", "00"), ("-1", "01"), ("-d", "01"), ("", "00")])
+        arguments: [("-0", "00"), ("-1", "01"), ("-d", "01"), ("", "00")]
+    )
     func singleState(state: String, flags: String) {
         let hop = Hop([("b3", "\(traceID)-\(parentID)\(state)")])
         let parent = state.isEmpty ? "" : "-\(parentID)"
@@ -261,7 +270,8 @@ struct B3Tests {
 
     @Test(
         "The X-B3 fields go on as X-B3 fields",
-        arguments: [("1", "01"), ("0", "00"), ("true", "01"), ("False", "00")])
+        arguments: [("1", "01"), ("0", "00"), ("true", "01"), ("False", "00")]
+    )
     func multiple(sampled: String, flags: String) {
         let hop = Hop([
             ("x-b3-traceid", traceID), ("X-B3-SpanId", parentID),
@@ -295,7 +305,8 @@ struct B3Tests {
             "0000000000000000-\(parentID)-1", "\(traceID.dropLast())-\(parentID)-1",
             "\(traceID.uppercased())-\(parentID)-1", "\(traceID)-\(parentID)1",
             "\(traceID)-\(parentID)-1-05e3ac9a4f6e3b901",
-        ])
+        ]
+    )
     func malformedSingle(value: String) {
         let hop = Hop([("b3", value)])
         #expect(hop.context.traceID != traceID)
@@ -317,7 +328,8 @@ struct B3Tests {
                 ("X-B3-TraceId", traceID), ("X-B3-SpanId", parentID), ("X-B3-Sampled", "1"),
                 ("X-B3-Sampled", "0"),
             ],
-        ])
+        ]
+    )
     func malformedMultiple(fields: [(String, String)]) {
         let hop = Hop(fields)
         #expect(hop.context.traceID != traceID)
@@ -394,7 +406,8 @@ struct CorrelationTests {
         arguments: [
             "1", "0189f7ea-ae2c-7f5a-8d2b-1c2d3e4f5a6b", "a.b_c~d:e/f+g=h@i",
             String(repeating: "x", count: TelemetryLimits.requestIDBytesMax),
-        ])
+        ]
+    )
     func requestIDIsKept(value: String) {
         #expect(Hop([("X-Request-ID", value)])[.xRequestID] == [value])
     }
@@ -404,7 +417,8 @@ struct CorrelationTests {
         arguments: [
             [], [""], ["a b"], ["a\"b"], ["<script>"], ["a,b"], ["\u{e9}"], ["one", "two"],
             [String(repeating: "x", count: TelemetryLimits.requestIDBytesMax + 1)],
-        ])
+        ]
+    )
     func requestIDIsMade(values: [String]) throws {
         for seed in 0..<50 as Range<UInt64> {
             let hop = Hop(values.map { ("x-request-id", $0) }, seed: seed)
