@@ -22,7 +22,9 @@ public final class DirectoryWatcher: Sendable {
         public let description: String
     }
 
-    /// One element for each burst of changes; at most one waits. Ends when the watcher goes away.
+    /// One element for each burst of changes.
+    ///
+    /// At most one waits. Ends when the watcher goes away.
     public let changes: AsyncStream<Void>
 
     private let state: WatchState
