@@ -5,7 +5,7 @@ import Testing
 @Suite struct CatalogCompileTests {
     @Test("An empty set is a catalog with the mesh's defaults")
     func empty() throws {
-        let empty = try catalog("# nothing\n---\n---\n")
+        let empty = try Manifests.catalog("# nothing\n---\n---\n")
         #expect(empty.mesh.trustDomain.name == "mesh.internal")
         #expect(empty.mesh.leafLifetime == .seconds(86_400))
         #expect(empty.workloads.isEmpty)
@@ -16,8 +16,9 @@ import Testing
     @Test("A snapshot holds only what its workload uses")
     func onlyUsed() throws {
         let snapshot = try compile(
-            orders + "\n---\n" + manifest("Service", "other", "security: plaintext") + "\n---\n"
-                + manifest("Workload", "web", "uses: [{service: orders}]")
+            Manifests.orders + "\n---\n"
+                + Manifests.object("Service", "other", "security: plaintext") + "\n---\n"
+                + Manifests.object("Workload", "web", "uses: [{service: orders}]")
         )
         #expect(snapshot.version == 7)
         #expect(snapshot.workload.description == "spiffe://mesh.internal/ns/default/sa/web")
@@ -38,17 +39,22 @@ import Testing
 
     @Test("A workload that uses nothing sees nothing")
     func usesNothing() throws {
-        let snapshot = try compile(orders + "\n---\n" + manifest("Workload", "web", "{}"))
+        let snapshot = try compile(
+            Manifests.orders + "\n---\n" + Manifests.object("Workload", "web", "{}")
+        )
         #expect(snapshot.services.isEmpty)
         #expect(snapshot.clusters.isEmpty)
     }
 
     @Test("A service of another namespace has no short name, and its own workload's identity")
     func namespaces() throws {
-        let inShop = orders.replacing("name: orders\n", with: "name: orders\n  namespace: shop\n")
+        let inShop = Manifests.orders.replacing(
+            "name: orders\n",
+            with: "name: orders\n  namespace: shop\n"
+        )
         let snapshot = try compile(
             inShop + "\n---\n"
-                + manifest("Workload", "web", "uses: [{service: orders, namespace: shop}]")
+                + Manifests.object("Workload", "web", "uses: [{service: orders, namespace: shop}]")
         )
         #expect(snapshot.services[0].hosts.first == "orders.shop")
         #expect(!snapshot.services[0].hosts.contains("orders"))
@@ -59,7 +65,7 @@ import Testing
     @Test("Weights, endpoints, limits and times arrive in the snapshot")
     func values() throws {
         let snapshot = try compile(
-            manifest(
+            Manifests.object(
                 "Mesh",
                 "mesh",
                 """
@@ -67,7 +73,7 @@ import Testing
                 defaults: {connectTimeout: 2s, requestTimeout: 30s, streamIdleTimeout: 1m}
                 """
             ) + "\n---\n"
-                + manifest(
+                + Manifests.object(
                     "Service",
                     "orders",
                     """
@@ -77,8 +83,8 @@ import Testing
                     limits: {connections: 3, pendingRequests: 0, requests: 4}
                     timeouts: {connect: 3s, idle: 4s}
                     """
-                ) + "\n---\n" + manifest("Service", "v2", "security: plaintext") + "\n---\n"
-                + route(
+                ) + "\n---\n" + Manifests.object("Service", "v2", "security: plaintext") + "\n---\n"
+                + Manifests.route(
                     """
                     - backendRefs: [{name: orders, port: 8080, weight: 90}, {name: v2, weight: 10}]
                     - matches: [{path: {value: /slow}}]
@@ -88,7 +94,7 @@ import Testing
                       backendRefs: [{name: v2}]
                       timeouts: {request: 5s}
                     """
-                ) + "\n---\n" + manifest("Workload", "web", "uses: [{service: orders}]")
+                ) + "\n---\n" + Manifests.object("Workload", "web", "uses: [{service: orders}]")
         )
         #expect(snapshot.trustDomain.name == "example.org")
         #expect(snapshot.services[0].port == 8_080)
@@ -119,7 +125,7 @@ import Testing
     @Test("The inbound side is named and bounded by the service it implements, not by its routes")
     func inbound() throws {
         let snapshot = try compile(
-            manifest(
+            Manifests.object(
                 "Service",
                 "shop",
                 """
@@ -127,7 +133,7 @@ import Testing
                 limits: {connections: 9}
                 timeouts: {request: 1s, streamIdle: 2s}
                 """
-            ) + "\n---\n" + manifest("Workload", "web", "service: shop")
+            ) + "\n---\n" + Manifests.object("Workload", "web", "service: shop")
         )
         #expect(
             snapshot.inbound
@@ -143,9 +149,10 @@ import Testing
     func precedence() throws {
         let backend = "backendRefs: [{name: orders}]"
         let snapshot = try compile(
-            orders + "\n---\n" + manifest("Workload", "web", "uses: [{service: orders}]")
+            Manifests.orders + "\n---\n"
+                + Manifests.object("Workload", "web", "uses: [{service: orders}]")
                 + "\n---\n"
-                + route(
+                + Manifests.route(
                     name: "b",
                     """
                     - \(backend)
@@ -159,7 +166,7 @@ import Testing
                       \(backend)
                     """
                 ) + "\n---\n"
-                + route(
+                + Manifests.route(
                     name: "a",
                     """
                     - matches: [{path: {value: /a}, headers: [{name: b, value: c}]}]
@@ -194,12 +201,13 @@ import Testing
     @Test("Equal manifests give equal bytes, however they are split into files and ordered")
     func deterministic() throws {
         let texts = [
-            orders, manifest("Workload", "web", "uses: [{service: v2}, {service: orders}]"),
-            manifest("Service", "v2", "security: plaintext"),
-            route("- backendRefs: [{name: v2}, {name: orders}]"),
+            Manifests.orders,
+            Manifests.object("Workload", "web", "uses: [{service: v2}, {service: orders}]"),
+            Manifests.object("Service", "v2", "security: plaintext"),
+            Manifests.route("- backendRefs: [{name: v2}, {name: orders}]"),
         ]
         let key = ObjectKey(name: "web")
-        let whole = try catalog(texts.joined(separator: "\n---\n"))
+        let whole = try Manifests.catalog(texts.joined(separator: "\n---\n"))
             .compile(workload: key, version: 1, trustBundle: [])?.encode()
         let split = try Catalog(
             manifests: texts.reversed().enumerated().map { index, text in
@@ -212,7 +220,7 @@ import Testing
 
     @Test("A workload is found by its identity, of the right trust domain only")
     func lookup() throws {
-        let set = try catalog(manifest("Workload", "web", "serviceAccount: shop"))
+        let set = try Manifests.catalog(Manifests.object("Workload", "web", "serviceAccount: shop"))
         let id = try #require(SPIFFEID("spiffe://mesh.internal/ns/default/sa/shop"))
         #expect(set.workload(id: id)?.key == ObjectKey(name: "web"))
         #expect(set.spiffeID(of: ObjectKey(name: "web")) == id)
@@ -223,14 +231,14 @@ import Testing
 
     @Test("A trust bundle that is none is refused")
     func trustBundle() throws {
-        let set = try catalog(manifest("Workload", "web", "{}"))
+        let set = try Manifests.catalog(Manifests.object("Workload", "web", "{}"))
         #expect(throws: ConfigErrors.self) {
             try set.compile(workload: ObjectKey(name: "web"), version: 1, trustBundle: ["x"])
         }
     }
 
     private func compile(_ text: String) throws -> MeshSnapshot {
-        let snapshot = try catalog(text).compile(
+        let snapshot = try Manifests.catalog(text).compile(
             workload: ObjectKey(name: "web"),
             version: 7,
             trustBundle: []

@@ -91,14 +91,40 @@ import Testing
         expectErrors(bad)
     }
 
+    @Test(
+        "Plain words and numbers that YAML versions read differently are refused",
+        arguments: [
+            "y", "NO", "True", "FALSE", "Null", "0x1F", "0b1", "0o7", "007", "+1", "1_000", "1:30",
+            "-1:30:59", "1.", ".5", "1_0.5", ".inf", "-.INF", ".nan", "+1.5e3",
+        ]
+    )
+    func ambiguous(word: String) {
+        let errors = #expect(throws: ConfigErrors.self) {
+            try Manifests.catalog(Manifests.object("Workload", "web", "serviceAccount: \(word)"))
+        }
+        #expect(errors?.errors.map(\.problem) == ["read differently by YAML 1.1 and 1.2"])
+        #expect(errors?.errors.first?.position == ConfigPosition(line: 6, column: 19))
+    }
+
+    @Test(
+        "Plain words that every reader takes for strings are strings",
+        arguments: ["web", "yes-man", "v1", "a1", "1a", "on1", "0xzz", "10-0", "nulls"]
+    )
+    func plain(word: String) throws {
+        let set = try Manifests.catalog(
+            Manifests.object("Workload", "web", "serviceAccount: \(word)")
+        )
+        #expect(set.workloads.values.first?.serviceAccount == word)
+    }
+
     @Test("Nesting past the bound is refused")
     func depth() {
         let depth = Limits.documentDepthMax + 2
         let text = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
-        let errors = #expect(throws: ConfigErrors.self) { try catalog(text) }
+        let errors = #expect(throws: ConfigErrors.self) { try Manifests.catalog(text) }
         #expect(errors?.errors.first?.problem == "nested too deep or too many values")
         #expect(throws: ConfigErrors.self) {
-            try catalog(String(repeating: "[", count: 100_000))
+            try Manifests.catalog(String(repeating: "[", count: 100_000))
         }
     }
 
@@ -162,7 +188,7 @@ import Testing
             ),
             Bad(
                 "status",
-                manifest("Workload", "web", "{}") + "\nstatus: {}",
+                Manifests.object("Workload", "web", "{}") + "\nstatus: {}",
                 "a.yaml:7:1: status: not supported yet (allowed: one of apiVersion, kind, "
                     + "metadata, spec)"
             ),
@@ -188,7 +214,7 @@ import Testing
         arguments: [
             Bad(
                 "mesh",
-                manifest(
+                Manifests.object(
                     "Mesh",
                     "main",
                     """
@@ -212,13 +238,13 @@ import Testing
             ),
             Bad(
                 "two meshes",
-                manifest("Mesh", "mesh", "{}") + "\n---\n"
-                    + manifest("Mesh", "mesh", "{}"),
+                Manifests.object("Mesh", "mesh", "{}") + "\n---\n"
+                    + Manifests.object("Mesh", "mesh", "{}"),
                 "a.yaml:8:1: there is a Mesh in a.yaml:1 already (allowed: at most one)"
             ),
             Bad(
                 "service values",
-                manifest(
+                Manifests.object(
                     "Service",
                     "orders",
                     """
@@ -246,19 +272,19 @@ import Testing
             ),
             Bad(
                 "endpoints without identity",
-                manifest("Service", "orders", "endpoints: [{address: 10.0.0.1, port: 1}]"),
+                Manifests.object("Service", "orders", "endpoints: [{address: 10.0.0.1, port: 1}]"),
                 "a.yaml:6:3: spec.workload: required but missing with endpoints that are not "
                     + "plaintext"
             ),
             Bad(
                 "plaintext with identity",
-                manifest("Service", "orders", "security: plaintext\nworkload: orders"),
+                Manifests.object("Service", "orders", "security: plaintext\nworkload: orders"),
                 "a.yaml:7:13: spec.workload: plaintext endpoints present no identity: "
                     + #""orders" (allowed: without it)"#
             ),
             Bad(
                 "duplicate endpoint",
-                manifest(
+                Manifests.object(
                     "Service",
                     "orders",
                     """
@@ -271,34 +297,34 @@ import Testing
             ),
             Bad(
                 "nobody answers",
-                manifest("Service", "orders", "port: 80"),
+                Manifests.object("Service", "orders", "port: 80"),
                 "a.yaml:6:3: spec: nothing can answer for this service (allowed: workload, "
                     + "security: plaintext, or an HTTPRoute with this parent)"
             ),
             Bad(
                 "same name twice",
-                manifest("Workload", "web", "{}") + "\n---\n"
-                    + manifest("Workload", "web", "serviceAccount: other"),
+                Manifests.object("Workload", "web", "{}") + "\n---\n"
+                    + Manifests.object("Workload", "web", "serviceAccount: other"),
                 "a.yaml:11:9: metadata.name: there is a Workload of this name in a.yaml:1 already: "
                     + "web.default"
             ),
             Bad(
                 "same identity twice",
-                manifest("Workload", "web", "{}") + "\n---\n"
-                    + manifest("Workload", "web2", "serviceAccount: web"),
+                Manifests.object("Workload", "web", "{}") + "\n---\n"
+                    + Manifests.object("Workload", "web2", "serviceAccount: web"),
                 "a.yaml:13:19: spec.serviceAccount: workload web.default has this identity "
                     + "already: web"
             ),
             Bad(
                 "workload refers to nothing",
-                manifest(
+                Manifests.object(
                     "Workload",
                     "web",
                     """
                     service: web
                     uses: [{service: order}, {service: orders, namespace: b}]
                     """
-                ) + "\n---\n" + orders,
+                ) + "\n---\n" + Manifests.orders,
                 "a.yaml:6:12: spec.service: no such service in its namespace: web "
                     + "(allowed: one of orders)",
                 "a.yaml:7:20: spec.uses[0].service: no such service in its namespace: order "
@@ -308,26 +334,26 @@ import Testing
             ),
             Bad(
                 "uses a service twice",
-                manifest(
+                Manifests.object(
                     "Workload",
                     "web",
                     """
                     uses: [{service: orders}, {service: orders, namespace: default}]
                     """
-                ) + "\n---\n" + orders,
+                ) + "\n---\n" + Manifests.orders,
                 "a.yaml:6:39: spec.uses[1].service: the service stands twice in uses: "
                     + "orders.default"
             ),
             Bad(
                 "service refers to nothing",
-                manifest("Service", "orders", "workload: web"),
+                Manifests.object("Service", "orders", "workload: web"),
                 "a.yaml:6:13: spec.workload: no such workload in its namespace: web "
                     + "(allowed: none)"
             ),
             Bad(
                 "service of another workload",
-                manifest("Workload", "web", "service: orders")
-                    + "\n---\n" + orders,
+                Manifests.object("Workload", "web", "service: orders")
+                    + "\n---\n" + Manifests.orders,
                 "a.yaml:6:12: spec.service: the service's endpoints are those of workload orders: "
                     + "orders (allowed: a service whose workload is this one)"
             ),
@@ -342,14 +368,14 @@ import Testing
         arguments: [
             Bad(
                 "empty",
-                manifest("HTTPRoute", "r", "{}"),
+                Manifests.object("HTTPRoute", "r", "{}"),
                 "a.yaml:6:3: spec.parentRefs: required but missing",
                 "a.yaml:6:3: spec.rules: required but missing"
             ),
             Bad(
                 "a gateway as parent",
-                orders + "\n---\n"
-                    + manifest(
+                Manifests.orders + "\n---\n"
+                    + Manifests.object(
                         "HTTPRoute",
                         "r",
                         """
@@ -371,8 +397,8 @@ import Testing
             ),
             Bad(
                 "unsupported parts",
-                orders + "\n---\n"
-                    + route(
+                Manifests.orders + "\n---\n"
+                    + Manifests.route(
                         """
                         - filters: []
                           retry: {}
@@ -403,8 +429,8 @@ import Testing
             ),
             Bad(
                 "bad values",
-                orders + "\n---\n"
-                    + route(
+                Manifests.orders + "\n---\n"
+                    + Manifests.route(
                         """
                         - matches:
                             - path: {value: a}
@@ -436,8 +462,8 @@ import Testing
             ),
             Bad(
                 "no share",
-                orders + "\n---\n"
-                    + route(
+                Manifests.orders + "\n---\n"
+                    + Manifests.route(
                         """
                         - backendRefs: [{name: orders, weight: 0}]
                         """
@@ -447,8 +473,8 @@ import Testing
             ),
             Bad(
                 "a header twice",
-                orders + "\n---\n"
-                    + route(
+                Manifests.orders + "\n---\n"
+                    + Manifests.route(
                         """
                         - matches: [{headers: [{name: A, value: b}, {name: a, value: b}]}]
                           backendRefs: [{name: orders}]
@@ -459,8 +485,8 @@ import Testing
             ),
             Bad(
                 "dangling backend and wrong port",
-                orders + "\n---\n"
-                    + route(
+                Manifests.orders + "\n---\n"
+                    + Manifests.route(
                         """
                         - backendRefs: [{name: ordres}, {name: orders, port: 81}]
                         """
@@ -472,7 +498,7 @@ import Testing
             ),
             Bad(
                 "dangling parent",
-                route("- backendRefs: [{name: orders}]"),
+                Manifests.route("- backendRefs: [{name: orders}]"),
                 "a.yaml:6:60: spec.parentRefs[0].name: no such service in its namespace: orders "
                     + "(allowed: none)",
                 "a.yaml:8:28: spec.rules[0].backendRefs[0].name: no such service in its "
@@ -480,8 +506,8 @@ import Testing
             ),
             Bad(
                 "a backend that cannot answer",
-                manifest("Service", "orders", "port: 80") + "\n---\n"
-                    + route("- backendRefs: [{name: orders}]"),
+                Manifests.object("Service", "orders", "port: 80") + "\n---\n"
+                    + Manifests.route("- backendRefs: [{name: orders}]"),
                 "a.yaml:15:28: spec.rules[0].backendRefs[0].name: the service has no workload to "
                     + "answer: orders (allowed: a service with workload or security: plaintext)"
             ),
@@ -500,7 +526,7 @@ import Testing
                 ManifestFile(
                     name: "c.yaml",
                     path: "dir/c.yaml",
-                    bytes: Array(manifest("Workload", "web", "use: []").utf8)
+                    bytes: Array(Manifests.object("Workload", "web", "use: []").utf8)
                 ),
             ])
         }
@@ -510,7 +536,7 @@ import Testing
 
     @Test("Duplicates across files name the other file")
     func duplicatesAcrossFiles() {
-        let bytes = Array(manifest("Workload", "web", "{}").utf8)
+        let bytes = Array(Manifests.object("Workload", "web", "{}").utf8)
         let errors = #expect(throws: ConfigErrors.self) {
             try Catalog(manifests: [
                 ManifestFile(name: "a.yaml", bytes: bytes),
@@ -525,38 +551,12 @@ import Testing
     }
 }
 
-/// An object with `spec` indented below it, from line 6 and column 3 on.
-func manifest(_ kind: String, _ name: String, _ spec: String) -> String {
-    let group = kind == "HTTPRoute" ? "gateway.networking.k8s.io" : "mesh.internal"
-    let indented = spec.split(separator: "\n").map { "  \($0)" }.joined(separator: "\n")
-    return "apiVersion: \(group)/v1\nkind: \(kind)\nmetadata:\n  name: \(name)\nspec:\n\(indented)"
-}
-
-/// A route of service `orders` whose rules start at line 8 and column 5.
-func route(name: String = "r", _ rules: String) -> String {
-    let indented = rules.split(separator: "\n").map { "  \($0)" }.joined(separator: "\n")
-    return manifest(
-        "HTTPRoute",
-        name,
-        "parentRefs: [{group: mesh.internal, kind: Service, name: orders}]\nrules:\n\(indented)"
-    )
-}
-
-/// Service and workload `orders`, 13 lines.
-let orders =
-    manifest("Service", "orders", "workload: orders") + "\n---\n"
-    + manifest("Workload", "orders", "{}")
-
-func catalog(_ text: String) throws -> Catalog {
-    try Catalog(manifests: [ManifestFile(name: "a.yaml", bytes: Array(text.utf8))])
-}
-
 private func expectErrors(
     _ bad: CatalogErrorTests.Bad,
     sourceLocation: SourceLocation = #_sourceLocation
 ) {
     let errors = #expect(throws: ConfigErrors.self, sourceLocation: sourceLocation) {
-        try catalog(bad.yaml)
+        try Manifests.catalog(bad.yaml)
     }
     #expect(errors?.errors.map(\.description) == bad.errors, sourceLocation: sourceLocation)
 }

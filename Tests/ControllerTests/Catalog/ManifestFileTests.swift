@@ -6,7 +6,7 @@ import Testing
 @Suite struct ManifestFileTests {
     @Test("Manifests are read by name, in order; hidden and other files are not")
     func names() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ManifestDirectory()
         for name in ["b.yml", "a.yaml", ".hidden.yaml", "c.yaml~", "d.txt", ".e.yaml.swp"] {
             try directory.write(name, "# \(name)")
         }
@@ -18,7 +18,7 @@ import Testing
 
     @Test("Files linked the way Kubernetes mounts a ConfigMap are read")
     func configMap() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ManifestDirectory()
         try directory.mountConfigMap(version: "..1", ["a.yaml": "one"])
         #expect(
             try ManifestFile.read(directory: directory.path).map(\.bytes) == [Array("one".utf8)]
@@ -31,7 +31,7 @@ import Testing
 
     @Test("What cannot be read is refused, all of it at once")
     func unreadable() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try ManifestDirectory()
         try directory.write("a.yaml", String(repeating: "#", count: CatalogLimits.fileBytesMax))
         try directory.write("b.yaml", String(repeating: "#", count: CatalogLimits.fileBytesMax + 1))
         try FileManager.default.createDirectory(
@@ -67,7 +67,7 @@ import Testing
 }
 
 /// A directory that is removed with its owner.
-final class TemporaryDirectory {
+final class ManifestDirectory {
     let path: String
 
     init() throws {
