@@ -12,6 +12,7 @@ import Crypto
 import Foundation
 import Logging
 import MeshModel
+import SwiftASN1
 import X509
 
 /// Why a certificate was not issued, in words for the peer.
@@ -114,7 +115,7 @@ actor CertificateAuthority {
     ) throws -> IssuedCertificate {
         let now = clock.now
         do {
-            guard enrolment.token.utf8.count <= Limits.tokenBytesMax else {
+            guard enrolment.token.utf8.count <= StreamLimits.tokenBytesMax else {
                 throw JoinTokenError.unknown
             }
             let id = try tokens.holder(of: enrolment.token, now: now)

@@ -1,7 +1,8 @@
 import Foundation
 import MeshModel
 import SwiftASN1
-import X509
+// Only this way in can be told the time; the library's documentation names it for that.
+@_spi(FixedExpiryValidationTime) import X509
 
 /// A peer that proved who it is.
 struct PeerIdentity: Sendable, Equatable {
@@ -33,9 +34,8 @@ struct PeerVerifier: Sendable {
             throw PeerRefusal(description: "\(id) is not of the trust domain \(trustDomain)")
         }
         var verifier = Verifier(rootCertificates: CertificateStore(roots)) {
-            // The library's own expiry check cannot be told the time.
-            RFC5280Policy.withValidityCheckDisabled()
-            ChainPolicy(now: now)
+            RFC5280Policy(fixedExpiryValidationTime: now)
+            IssuerPolicy()
         }
         let result = await verifier.validate(
             leaf: leaf, intermediates: CertificateStore(chain.dropFirst()))
@@ -96,10 +96,8 @@ struct PeerVerifier: Sendable {
     private static let chainCountMax = 4
 }
 
-/// Validity at a given time, and the critical extensions that `PeerVerifier` reads itself.
-private struct ChainPolicy: VerifierPolicy {
-    let now: Date
-
+/// Issuers may issue; and the critical extensions that `PeerVerifier` reads itself are known.
+private struct IssuerPolicy: VerifierPolicy {
     let verifyingCriticalExtensions: [ASN1ObjectIdentifier] = [
         .X509ExtensionID.subjectAlternativeName, .X509ExtensionID.extendedKeyUsage,
         .X509ExtensionID.keyUsage,
@@ -108,20 +106,11 @@ private struct ChainPolicy: VerifierPolicy {
     func chainMeetsPolicyRequirements(
         chain: UnverifiedCertificateChain
     ) -> PolicyEvaluationResult {
-        for (index, certificate) in chain.enumerated() {
-            let role = index == 0 ? "the certificate" : "an issuer's certificate"
-            guard certificate.notValidBefore <= now else {
-                return .failsToMeetPolicy(
-                    reason: "\(role) is not valid before \(certificate.notValidBefore.rfc3339)")
-            }
-            guard now <= certificate.notValidAfter else {
-                return .failsToMeetPolicy(
-                    reason: "\(role) expired at \(certificate.notValidAfter.rfc3339)")
-            }
-            // The library accepts any key usage; an issuer must be allowed to issue.
-            let usage = try? certificate.extensions.keyUsage
-            guard index == 0 || usage?.keyCertSign == true else {
-                return .failsToMeetPolicy(reason: "\(role) may not sign certificates")
+        // The library accepts any key usage, see its RFC5280Policy.
+        for issuer in chain.dropFirst() {
+            let usage = try? issuer.extensions.keyUsage
+            guard usage?.keyCertSign == true else {
+                return .failsToMeetPolicy(reason: "an issuer may not sign certificates")
             }
         }
         return .meetsPolicy

@@ -19,7 +19,7 @@ enum SigningRequestError: Error, Equatable, CustomStringConvertible {
     var description: String {
         switch self {
         case .tooLong(let bytes):
-            "the signing request has \(bytes) bytes, at most \(Limits.requestBytesMax) are read"
+            "the signing request has \(bytes) bytes, at most \(StreamLimits.requestBytesMax) are read"
         case .malformed(let reason): "the signing request cannot be read: \(reason)"
         case .unsupportedKey: "the key must be ECDSA on P-256 or P-384"
         case .unsupportedSignature: "the request must be signed with ECDSA and SHA-256 or SHA-384"
@@ -40,7 +40,7 @@ struct SigningRequest {
 
     /// Reads and checks a request for `id`; the key's owner may name that identity or none.
     init(pem: String, for id: SPIFFEID) throws(SigningRequestError) {
-        guard pem.utf8.count <= Limits.requestBytesMax else {
+        guard pem.utf8.count <= StreamLimits.requestBytesMax else {
             throw .tooLong(bytes: pem.utf8.count)
         }
         let request: CertificateSigningRequest
