@@ -2,7 +2,9 @@
 // shares, and `inet_aton` forms (octal, short) are how address filters get fooled.
 
 enum IPLiteral {
-    /// 4 or 16 bytes; nil when `text` is no strict IPv4 or IPv6 literal. Zones (`%eth0`) are refused.
+    /// 4 or 16 bytes; nil when `text` is no strict IPv4 or IPv6 literal.
+    ///
+    /// Zones (`%eth0`) are refused: they name an interface of one machine.
     static func parse(_ text: String) -> [UInt8]? {
         let utf8 = Array(text.utf8)
         guard utf8.count <= 45 else { return nil }

@@ -5,7 +5,9 @@
 public enum Limits {
     /// Bytes of a JSON document; the largest frame of the control stream.
     public static let documentBytesMax = 16 * 1024 * 1024
-    /// Nesting of lists and objects. The deepest valid snapshot nests 9; 64 leaves room and keeps
+    /// Nesting of lists and objects.
+    ///
+    /// The deepest valid snapshot nests 9; 64 leaves room and keeps
     /// the recursive parser far inside a 512 KiB thread stack.
     public static let documentDepthMax = 64
     /// Values in a document: about 100 MB of tree at the worst.

@@ -74,7 +74,7 @@ public struct VirtualService: Sendable, Equatable {
     public let hosts: [String]
     /// The port callers name; a `Host` without a port matches too.
     public let port: UInt16
-    /// First match wins. The last one may match everything.
+    /// In the order tried: first match wins; the last one may match everything.
     public let routes: [Route]
 
     /// Makes a service; traps when a name breaks its syntax or a count its bound.

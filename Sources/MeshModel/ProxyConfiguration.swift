@@ -11,7 +11,9 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public let outbound: SocketAddress?
     /// Where peers' calls arrive.
     public let inbound: Inbound?
-    /// Static certificate files; exclusive with `controller`. Absent only when nothing uses TLS.
+    /// Static certificate files; exclusive with `controller`.
+    ///
+    /// Absent only when nothing uses TLS.
     public let identity: IdentityFiles?
     /// Where policy and certificates come from; exclusive with `mesh`.
     public let controller: ControllerEndpoint?

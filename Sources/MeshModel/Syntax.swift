@@ -101,7 +101,9 @@ extension Syntax {
         (1...Limits.filePathBytesMax).contains(text.utf8.count) && !text.utf8.contains(0)
     }
 
-    /// A PEM certificate. Its content is checked by the TLS library when it is loaded.
+    /// A PEM certificate.
+    ///
+    /// Its content is checked by the TLS library when it is loaded.
     public static let certificate = Syntax(
         allowed: "PEM that starts with -----BEGIN CERTIFICATE-----, up to "
             + "\(Limits.certificateBytesMax) bytes"

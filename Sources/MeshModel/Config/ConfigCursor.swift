@@ -171,7 +171,7 @@ public struct ObjectCursor {
         self.fields = fields
     }
 
-    /// The field `name`, nil when it is absent. Traps when it is not one of the known fields.
+    /// The field `name`, nil when it is absent; traps when it is not one of the known fields.
     public func cursor(_ name: String) -> ConfigCursor? {
         precondition(fields.contains(name), "\(name) is not declared")
         guard let node = cursor.node[name] else { return nil }

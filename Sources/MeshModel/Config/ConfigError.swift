@@ -80,13 +80,14 @@ public struct ConfigErrors: Error, Sendable, Equatable, CustomStringConvertible 
     }
 }
 
-/// Collects errors while a document is decoded. Confined to one decoding.
+/// Collects errors while a document is decoded; confined to one decoding.
 public final class ConfigDiagnostics {
     /// The file named in errors.
     public let file: String?
     /// The first `Limits.errorsMax` errors.
     public private(set) var errors: [ConfigError] = []
-    private var omittedCount = 0
+    /// How many more there were.
+    public private(set) var omittedCount = 0
 
     /// Starts without errors.
     public init(file: String? = nil) {
@@ -109,8 +110,9 @@ public final class ConfigDiagnostics {
         }
     }
 
-    /// The decoded `value`, or what was reported. Traps when there is neither: a decoder must not
-    /// give up in silence.
+    /// The decoded `value`, or what was reported.
+    ///
+    /// Traps when there is neither: a decoder must not give up in silence.
     public func result<T>(_ value: T?) throws(ConfigErrors) -> T {
         try check()
         guard let value else { preconditionFailure("a decoder failed without a report") }
