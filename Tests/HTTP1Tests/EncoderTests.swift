@@ -146,7 +146,7 @@ struct EncoderTests {
         #expect(Forwarding.difference(one.input) == nil)
     }
 
-    @Test("what is forwarded reads as what was received, generated", arguments: UInt64(1)...200)
+    @Test("what is forwarded reads as what was received, generated", arguments: UInt64(1)...60)
     func forwardsGenerated(seed: UInt64) {
         var generator = MessageGenerator(random: SeededGenerator(seed: seed))
         #expect(Forwarding.difference(generator.requests(count: 5)) == nil)

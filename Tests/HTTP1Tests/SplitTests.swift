@@ -38,7 +38,7 @@ struct SplitTests {
         }
     }
 
-    @Test("random pieces of random pipelined requests", arguments: UInt64(1)...200)
+    @Test("random pieces of random pipelined requests", arguments: UInt64(1)...60)
     func generatedRequests(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var generator = MessageGenerator(random: SeededGenerator(seed: ~seed))
@@ -60,7 +60,7 @@ struct SplitTests {
         }
     }
 
-    @Test("random pieces of random responses", arguments: UInt64(1)...200)
+    @Test("random pieces of random responses", arguments: UInt64(1)...60)
     func generatedResponses(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var generator = MessageGenerator(random: SeededGenerator(seed: ~seed))
