@@ -33,6 +33,13 @@ struct PeerVerifier: Sendable {
         guard id.trustDomain == trustDomain else {
             throw PeerRefusal(description: "\(id) is not of the trust domain \(trustDomain)")
         }
+        guard leaf.notValidBefore <= now else {
+            throw PeerRefusal(
+                description: "\(id) is not valid before \(leaf.notValidBefore.rfc3339)")
+        }
+        guard now <= leaf.notValidAfter else {
+            throw PeerRefusal(description: "\(id) expired at \(leaf.notValidAfter.rfc3339)")
+        }
         var verifier = Verifier(rootCertificates: CertificateStore(roots)) {
             RFC5280Policy(fixedExpiryValidationTime: now)
             IssuerPolicy()
@@ -42,11 +49,12 @@ struct PeerVerifier: Sendable {
         switch result {
         case .validCertificate: return PeerIdentity(id: id, notAfter: leaf.notValidAfter)
         case .couldNotValidate(let failures):
-            let reasons = failures.map { $0.policyFailureReason.description }
-            throw PeerRefusal(
-                description: reasons.isEmpty
-                    ? "\(id) does not chain to a root of the trust bundle"
-                    : "\(id): \(reasons.joined(separator: "; "))")
+            guard let reason = failures.first?.policyFailureReason.description else {
+                throw PeerRefusal(
+                    description: "\(id) does not chain to a root of the trust bundle")
+            }
+            // The library prints whole certificates, the peer's names included.
+            throw PeerRefusal(description: "\(id): \(reason.prefix(Self.reasonCharactersMax))")
         }
     }
 
@@ -94,6 +102,7 @@ struct PeerVerifier: Sendable {
 
     /// Leaf, issuer, and one more for a cross-signed root.
     private static let chainCountMax = 4
+    private static let reasonCharactersMax = 256
 }
 
 /// Issuers may issue; and the critical extensions that `PeerVerifier` reads itself are known.
