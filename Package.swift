@@ -55,7 +55,8 @@ targets += module(
     ["HTTP", "HTTP1", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time", "Bytes"])
 targets += module(
     "ControlClient",
-    ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"])
+    ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"],
+    tests: ["MeshTesting", "COpenSSL"])
 targets += module(
     "Admin", ["Telemetry", "MeshModel", "HTTP", "HTTP1", "Reactor", "Bytes", "Time"])
 targets += [
