@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 from localmesh.mesh import LocalMesh
-from localmesh.processes import Proxy, run
+from localmesh.processes import Proxy, run, stop_all
 
 from . import snapshots
 from .app import App, echo
@@ -33,8 +33,7 @@ class EndToEndCase(unittest.TestCase):
     def _clean_up(self):
         for mesh in self.meshes:
             mesh.stop()
-        for child in self.children:
-            child.stop()
+        stop_all(self.children)
         for app in filter(lambda app: app.is_listening, self.apps):
             app.stop()
         shutil.rmtree(self.directory)

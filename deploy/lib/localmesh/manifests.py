@@ -28,8 +28,9 @@ def mesh(leaf_lifetime=None, trust_domain=None, defaults=None):
 
 
 def service(name, workload, ports=(), namespace="default", **more):
-    """A service whose endpoints are these ports of the loopback address."""
-    spec = {"workload": workload}
+    """A service whose endpoints are these ports of the loopback address; without a workload it is
+    only a name for routes to be attached to."""
+    spec = {"workload": workload} if workload else {}
     spec["endpoints"] = [{"address": "127.0.0.1", "port": port} for port in ports]
     spec.update(more)
     return _manifest(API, "Service", name, spec, namespace)

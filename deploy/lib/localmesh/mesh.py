@@ -5,7 +5,7 @@ import os
 import time
 
 from . import manifests
-from .processes import Controller, Proxy, run
+from .processes import Controller, Proxy, run, stop_all
 
 
 class _Workload:
@@ -56,7 +56,6 @@ class LocalMesh:
         for name, workload in self.workloads.items():
             if workload is None:
                 documents.append(manifests.service(name, None))
-                del documents[-1]["spec"]["workload"]
                 continue
             ports = [self.proxies[name].port("inbound")] if name in self.proxies else []
             documents += [
@@ -144,7 +143,5 @@ class LocalMesh:
         return json.loads(self.meshctl("status", "--json")[1])
 
     def stop(self):
-        """Ends every process; the controller last, as nothing needs it."""
-        running = list(self.proxies.values()) + ([self.controller] if self.controller else [])
-        for child in running:
-            child.stop()
+        """Ends every process."""
+        stop_all([child for child in self.history if child.is_running()])

@@ -167,15 +167,24 @@ class Child:
             reader.join(seconds)
         return status
 
-    def stop(self, seconds=10.0):
-        """SIGTERM twice (drain, then at once), SIGKILL if even that does not end it."""
-        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
-            self.send(number)
+    def stop(self):
+        """Ends it, draining only as long as that is quick."""
+        stop_all([self])
+
+
+def stop_all(children):
+    """SIGTERM (drain), soon again (at once), and SIGKILL for what ignores even that."""
+    for number, seconds in ((signal.SIGTERM, 0.3), (signal.SIGTERM, 2.0), (signal.SIGKILL, 10.0)):
+        for child in children:
+            child.send(number)
+        deadline = time.monotonic() + seconds
+        for child in children:
             try:
-                return self.process.wait(seconds if number == signal.SIGKILL else 0.5)
+                child.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                continue
-        raise NotInTime(f"{self.name} does not even die of SIGKILL")
+                pass  # the next signal is stronger
+    for child in children:
+        child.wait()
 
 
 def port_of(address):
