@@ -28,13 +28,16 @@ class Load:
     `rate` is the sum of requests per second, None for as fast as answers come. A connection the
     server closed after a complete answer (its right at any time) is opened anew before the next
     request, as HTTP/1.1 clients do; any other trouble is a failed request.
+
+    With `observe`, each outcome goes to that function, in turn, instead of being kept.
     """
 
     def __init__(self, port, host, path="/", clients=4, rate=None, method="GET", body=None,
-                 timeout=10.0):
+                 timeout=10.0, observe=None):
         self._port, self._host, self._path = port, host, path
         self._method, self._body, self._timeout = method, body, timeout
         self._pace = clients / rate if rate else 0.0
+        self._observe, self._count = observe, 0
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._outcomes = []
@@ -68,7 +71,7 @@ class Load:
 
     def count(self):
         with self._lock:
-            return len(self._outcomes)
+            return self._count
 
     def failures(self):
         return [outcome for outcome in self.outcomes() if outcome.failed]
@@ -77,13 +80,12 @@ class Load:
         """Waits for `more` further answers."""
         deadline = time.monotonic() + seconds
         with self._answered:
-            target = len(self._outcomes) + more
-            while len(self._outcomes) < target:
+            target = self._count + more
+            while self._count < target:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0 or not self._answered.wait(remaining):
                     raise AssertionError(
-                        f"only {more - (target - len(self._outcomes))} of {more} answers "
-                        f"in {seconds:g} s")
+                        f"{target - self._count} of {more} answers missing after {seconds:g} s")
 
     def _run(self, index):
         connection = None
@@ -109,7 +111,11 @@ class Load:
                 error = repr(raised)
             outcome = Outcome(began, time.monotonic(), status, error, body)
             with self._answered:
-                self._outcomes.append(outcome)
+                self._count += 1
+                if self._observe:
+                    self._observe(outcome)
+                else:
+                    self._outcomes.append(outcome)
                 self._answered.notify_all()
             if not keep:
                 connection.close()
