@@ -43,7 +43,8 @@ targets += module("Time", ["CLinux"], unsafe: true)
 targets += module("Bytes", unsafe: true)
 targets += module("Reactor", ["CLinux", "Time", "Bytes"], unsafe: true)
 targets += module("MeshModel")
-targets += module("TLS", ["COpenSSL", "Bytes", "MeshModel"], unsafe: true)
+targets += module(
+    "TLS", ["COpenSSL", "Bytes", "MeshModel"], unsafe: true, tests: ["MeshTesting"])
 targets += module("HTTP", ["Bytes"])
 targets += module("HTTP1", ["HTTP", "Bytes"])
 targets += module("Traffic", ["HTTP", "MeshModel", "Time", "Bytes"])
@@ -58,6 +59,10 @@ targets += module(
 targets += module(
     "Admin", ["Telemetry", "MeshModel", "HTTP", "HTTP1", "Reactor", "Bytes", "Time"])
 targets += [
+    // What several test targets share; a plain target so that they can import it.
+    .target(
+        name: "MeshTesting", dependencies: ["COpenSSL", "TLS", "MeshModel"],
+        path: "Tests/MeshTesting", swiftSettings: base),
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [

@@ -21,6 +21,27 @@ public struct MeshSnapshot: Sendable, Equatable {
     public let services: [VirtualService]
     /// Every cluster a route of `services` refers to.
     public let clusters: [Cluster]
+
+    /// Makes a snapshot; throws everything that does not fit together.
+    public init(
+        version: UInt64,
+        trustDomain: TrustDomain,
+        workload: SPIFFEID,
+        trustBundle: [String],
+        inbound: InboundService,
+        services: [VirtualService],
+        clusters: [Cluster]
+    ) throws(ConfigErrors) {
+        self.version = version
+        self.trustDomain = trustDomain
+        self.workload = workload
+        self.trustBundle = trustBundle
+        self.inbound = inbound
+        self.services = services
+        self.clusters = clusters
+        let problems = crossReferenceErrors()
+        guard problems.isEmpty else { throw ConfigErrors(problems) }
+    }
 }
 
 /// The local application as the inbound listener sees it.
@@ -31,6 +52,18 @@ public struct InboundService: Sendable, Equatable {
     public let timeouts: RouteTimeouts
     /// Bounds on the connections and requests towards the application.
     public let limits: ClusterLimits
+
+    /// Makes an inbound service; traps when `name` breaks `Syntax.name`.
+    public init(
+        name: String,
+        timeouts: RouteTimeouts = .default,
+        limits: ClusterLimits = .default
+    ) {
+        precondition(Syntax.name.isValid(name))
+        self.name = name
+        self.timeouts = timeouts
+        self.limits = limits
+    }
 }
 
 /// A callable service: its host names and its routes in the order they are tried.
@@ -41,8 +74,21 @@ public struct VirtualService: Sendable, Equatable {
     public let hosts: [String]
     /// The port callers name; a `Host` without a port matches too.
     public let port: UInt16
-    /// First match wins. The last one may match everything.
+    /// In the order tried: first match wins; the last one may match everything.
     public let routes: [Route]
+
+    /// Makes a service; traps when a name breaks its syntax or a count its bound.
+    public init(name: String, hosts: [String], port: UInt16, routes: [Route]) {
+        precondition(Syntax.name.isValid(name))
+        precondition(hosts.allSatisfy(Syntax.host.isValid))
+        precondition((1...Limits.hostsMax).contains(hosts.count))
+        precondition(Limits.port.contains(Int(port)))
+        precondition((1...Limits.routesMax).contains(routes.count))
+        self.name = name
+        self.hosts = hosts
+        self.port = port
+        self.routes = routes
+    }
 }
 
 /// Match, time limits and weighted clusters.
@@ -55,6 +101,21 @@ public struct Route: Sendable, Equatable {
     public let backends: [WeightedCluster]
     /// Time limits of an exchange on this route.
     public let timeouts: RouteTimeouts
+
+    /// Makes a route; traps when `name` breaks its syntax or a count its bound.
+    public init(
+        name: String,
+        match: RouteMatch = .everything,
+        backends: [WeightedCluster],
+        timeouts: RouteTimeouts = .default
+    ) {
+        precondition(Syntax.name.isValid(name))
+        precondition((1...Limits.backendsMax).contains(backends.count))
+        self.name = name
+        self.match = match
+        self.backends = backends
+        self.timeouts = timeouts
+    }
 }
 
 /// What a request must look like to take a route; absent parts match everything.
@@ -72,6 +133,14 @@ public struct RouteMatch: Sendable, Equatable {
         public let name: String
         /// The exact value.
         public let value: String
+
+        /// Makes a condition; traps when a part breaks its syntax.
+        public init(name: String, value: String) {
+            precondition(Syntax.fieldName.isValid(name))
+            precondition(Syntax.fieldValue.isValid(value))
+            self.name = name
+            self.value = value
+        }
     }
     /// Path condition; nil matches every path.
     public let path: Path?
@@ -79,6 +148,23 @@ public struct RouteMatch: Sendable, Equatable {
     public let method: String?
     /// Required header fields, all of them.
     public let headers: [Header]
+
+    /// Every request.
+    public static let everything = RouteMatch()
+
+    /// Makes a match; traps when a part breaks its syntax.
+    public init(path: Path? = nil, method: String? = nil, headers: [Header] = []) {
+        switch path {
+        case .exact(let text)?: precondition(Syntax.path.isValid(text))
+        case .prefix(let text)?: precondition(Syntax.pathPrefix.isValid(text))
+        case nil: break
+        }
+        precondition(method.map(Syntax.method.isValid) ?? true)
+        precondition(headers.count <= Limits.headersMax)
+        self.path = path
+        self.method = method
+        self.headers = headers
+    }
 }
 
 /// A share of a route's traffic.
@@ -87,6 +173,14 @@ public struct WeightedCluster: Sendable, Equatable {
     public let cluster: String
     /// 0...1_000_000; its share is weight over the sum of the route's weights.
     public let weight: UInt32
+
+    /// Makes a share; traps when a part is out of range.
+    public init(cluster: String, weight: UInt32 = 1) {
+        precondition(Syntax.name.isValid(cluster))
+        precondition(Limits.weight.contains(Int(weight)))
+        self.cluster = cluster
+        self.weight = weight
+    }
 }
 
 /// Time limits of one exchange.
@@ -95,6 +189,18 @@ public struct RouteTimeouts: Sendable, Equatable {
     public let request: Duration?
     /// Longest time without a byte in either direction on a running exchange.
     public let streamIdle: Duration
+
+    /// No limit on the whole exchange, since one nobody asked for cuts long streams; five minutes
+    /// of silence.
+    public static let `default` = RouteTimeouts()
+
+    /// Makes time limits; traps outside `Limits.timeout` or on a part of a millisecond.
+    public init(request: Duration? = nil, streamIdle: Duration = .seconds(300)) {
+        precondition(request.map(\.isTimeLimit) ?? true)
+        precondition(streamIdle.isTimeLimit)
+        self.request = request
+        self.streamIdle = streamIdle
+    }
 }
 
 /// A named set of equal endpoints.
@@ -111,6 +217,36 @@ public struct Cluster: Sendable, Equatable {
     public let idleTimeout: Duration
     /// Bounds on connections and requests.
     public let limits: ClusterLimits
+
+    /// Covers a TCP handshake with one lost packet in most networks.
+    public static let connectTimeoutDefault: Duration = .seconds(1)
+    /// Less than the hour a peer's inbound side keeps an idle connection, so that this side, which
+    /// knows whether it is about to send, is the one that closes.
+    public static let idleTimeoutDefault: Duration = .seconds(600)
+
+    /// Makes a cluster; traps when a part is out of range.
+    public init(
+        name: String,
+        security: ClusterSecurity,
+        endpoints: [Endpoint],
+        connectTimeout: Duration = Cluster.connectTimeoutDefault,
+        idleTimeout: Duration = Cluster.idleTimeoutDefault,
+        limits: ClusterLimits = .default
+    ) {
+        precondition(Syntax.name.isValid(name))
+        precondition(endpoints.count <= Limits.endpointsMax)
+        precondition(connectTimeout.isTimeLimit)
+        precondition(idleTimeout.isTimeLimit)
+        if case .mutual(let identities) = security {
+            precondition((1...Limits.identitiesMax).contains(identities.count))
+        }
+        self.name = name
+        self.security = security
+        self.endpoints = endpoints
+        self.connectTimeout = connectTimeout
+        self.idleTimeout = idleTimeout
+        self.limits = limits
+    }
 }
 
 /// How connections to a cluster are secured.
@@ -129,10 +265,29 @@ public struct ClusterLimits: Sendable, Equatable {
     public let pendingRequests: Int
     /// Running exchanges, 1...1_000_000.
     public let requests: Int
+
+    /// 1024 each, Envoy's long-proven bounds.
+    public static let `default` = ClusterLimits()
+
+    /// Makes bounds; traps when one is out of range.
+    public init(connections: Int = 1_024, pendingRequests: Int = 1_024, requests: Int = 1_024) {
+        precondition(Limits.concurrency.contains(connections))
+        precondition(Limits.queue.contains(pendingRequests))
+        precondition(Limits.concurrency.contains(requests))
+        self.connections = connections
+        self.pendingRequests = pendingRequests
+        self.requests = requests
+    }
 }
 
 /// One address of a cluster.
 public struct Endpoint: Sendable, Equatable, Hashable {
     /// IP literal and port.
     public let address: SocketAddress
+
+    /// Makes an endpoint; traps when the port is 0.
+    public init(address: SocketAddress) {
+        precondition(address.port != 0)
+        self.address = address
+    }
 }

@@ -11,7 +11,9 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public let outbound: SocketAddress?
     /// Where peers' calls arrive.
     public let inbound: Inbound?
-    /// Static certificate files; exclusive with `controller`. Absent only when nothing uses TLS.
+    /// Static certificate files; exclusive with `controller`.
+    ///
+    /// Absent only when nothing uses TLS.
     public let identity: IdentityFiles?
     /// Where policy and certificates come from; exclusive with `mesh`.
     public let controller: ControllerEndpoint?
@@ -27,6 +29,36 @@ public struct ProxyConfiguration: Sendable, Equatable {
     /// The static mesh; exclusive with `controller`.
     public let mesh: MeshSnapshot?
 
+    /// Makes a configuration; throws everything out of range or at odds with another part.
+    public init(
+        workers: Int = 1,
+        admin: SocketAddress = .loopback(port: 15_000),
+        outbound: SocketAddress? = nil,
+        inbound: Inbound? = nil,
+        identity: IdentityFiles? = nil,
+        controller: ControllerEndpoint? = nil,
+        dataDirectory: String? = nil,
+        accessLog: AccessLogLevel = .errors,
+        drain: DrainSettings = .default,
+        limits: RequestLimits = .default,
+        mesh: MeshSnapshot? = nil
+    ) throws(ConfigErrors) {
+        precondition(Limits.workers.contains(workers))
+        self.workers = workers
+        self.admin = admin
+        self.outbound = outbound
+        self.inbound = inbound
+        self.identity = identity
+        self.controller = controller
+        self.dataDirectory = dataDirectory
+        self.accessLog = accessLog
+        self.drain = drain
+        self.limits = limits
+        self.mesh = mesh
+        let problems = crossReferenceErrors()
+        guard problems.isEmpty else { throw ConfigErrors(problems) }
+    }
+
     /// The inbound listener and the application behind it.
     public struct Inbound: Sendable, Equatable {
         /// Address to listen on; default port 15006.
@@ -35,6 +67,14 @@ public struct ProxyConfiguration: Sendable, Equatable {
         public let application: SocketAddress
         /// mTLS (default) or, only when asked for by name, plain text.
         public let plaintext: Bool
+
+        /// Makes an inbound part; traps when the application's port is 0.
+        public init(listen: SocketAddress, application: SocketAddress, plaintext: Bool = false) {
+            precondition(application.port != 0)
+            self.listen = listen
+            self.application = application
+            self.plaintext = plaintext
+        }
     }
 
     /// PEM files of a static identity, read again when they change.
@@ -45,6 +85,16 @@ public struct ProxyConfiguration: Sendable, Equatable {
         public let keyFile: String
         /// Roots that peers must chain to.
         public let trustBundleFile: String
+
+        /// Names the files; traps on what cannot be a path.
+        public init(certificateFile: String, keyFile: String, trustBundleFile: String) {
+            for file in [certificateFile, keyFile, trustBundleFile] {
+                precondition(Syntax.filePath.isValid(file))
+            }
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+            self.trustBundleFile = trustBundleFile
+        }
     }
 
     /// The controller and how to enrol with it.
@@ -53,6 +103,14 @@ public struct ProxyConfiguration: Sendable, Equatable {
         public let address: SocketAddress
         /// Written by `meshctl token create`; needed until the first certificate is held.
         public let joinTokenFile: String?
+
+        /// Names a controller; traps when its port is 0.
+        public init(address: SocketAddress, joinTokenFile: String? = nil) {
+            precondition(address.port != 0)
+            precondition(joinTokenFile.map(Syntax.filePath.isValid) ?? true)
+            self.address = address
+            self.joinTokenFile = joinTokenFile
+        }
     }
 }
 
@@ -72,6 +130,17 @@ public struct DrainSettings: Sendable, Equatable {
     public let gracePeriod: Duration
     /// How long the inbound listener keeps accepting while peers learn; default 5 s.
     public let propagation: Duration
+
+    /// 120 s and 5 s.
+    public static let `default` = DrainSettings()
+
+    /// Makes settings; traps outside `Limits.drain`.
+    public init(gracePeriod: Duration = .seconds(120), propagation: Duration = .seconds(5)) {
+        precondition(Limits.drain.contains(gracePeriod))
+        precondition(Limits.drain.contains(propagation))
+        self.gracePeriod = gracePeriod
+        self.propagation = propagation
+    }
 }
 
 /// Bounds on what a peer may send in a head, and how long it may take.
@@ -88,4 +157,30 @@ public struct RequestLimits: Sendable, Equatable {
     public let connectionIdle: Duration
     /// Accepted connections per listener and worker; default 65_536.
     public let connectionsMax: Int
+
+    /// The values named above.
+    public static let `default` = RequestLimits()
+
+    /// Makes limits; traps when one is out of range.
+    public init(
+        requestLineBytesMax: Int = 16_384,
+        fieldSectionBytesMax: Int = 65_536,
+        fieldCountMax: Int = 128,
+        headTimeout: Duration = .seconds(10),
+        connectionIdle: Duration = .seconds(3_600),
+        connectionsMax: Int = 65_536
+    ) {
+        precondition(Limits.requestLineBytes.contains(requestLineBytesMax))
+        precondition(Limits.fieldSectionBytes.contains(fieldSectionBytesMax))
+        precondition(Limits.fieldCount.contains(fieldCountMax))
+        precondition(headTimeout.isTimeLimit)
+        precondition(connectionIdle.isTimeLimit)
+        precondition(Limits.concurrency.contains(connectionsMax))
+        self.requestLineBytesMax = requestLineBytesMax
+        self.fieldSectionBytesMax = fieldSectionBytesMax
+        self.fieldCountMax = fieldCountMax
+        self.headTimeout = headTimeout
+        self.connectionIdle = connectionIdle
+        self.connectionsMax = connectionsMax
+    }
 }

@@ -12,8 +12,49 @@ public struct SocketAddress: Sendable, Hashable {
         self.port = port
     }
 
+    /// Nil when `address` is no IPv4 or IPv6 literal.
+    public init?(address: String, port: UInt16) {
+        guard let bytes = IPLiteral.parse(address) else { return nil }
+        self.init(addressBytes: bytes, port: port)
+    }
+
+    /// Reads `127.0.0.1:80` or `[::1]:80`; nil when it is neither.
+    public init?(_ text: String) {
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let digits = text[text.index(after: colon)...]
+        guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            digits == "0" || !digits.hasPrefix("0"), let port = UInt16(digits)
+        else { return nil }
+        let host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            let literal = String(host.dropFirst().dropLast())
+            guard literal.contains(":") else { return nil }
+            self.init(address: literal, port: port)
+        } else {
+            guard !host.contains(":") else { return nil }
+            self.init(address: String(host), port: port)
+        }
+    }
+
     /// 127.0.0.1 with `port`.
     public static func loopback(port: UInt16) -> SocketAddress {
         SocketAddress(addressBytes: [127, 0, 0, 1], port: port)
+    }
+
+    /// The address alone: `127.0.0.1`, `::1`.
+    public var address: String { IPLiteral.format(addressBytes) }
+
+    /// Whether only this machine can reach it: 127.0.0.0/8 or ::1.
+    public var isLoopback: Bool {
+        addressBytes.count == 4
+            ? addressBytes[0] == 127
+            : addressBytes.dropLast().allSatisfy { $0 == 0 } && addressBytes[15] == 1
+    }
+}
+
+extension SocketAddress: CustomStringConvertible {
+    /// `127.0.0.1:80` or `[::1]:80`.
+    public var description: String {
+        addressBytes.count == 4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     }
 }

@@ -1,0 +1,76 @@
+/// Bounds of what a configuration may hold.
+///
+/// They stop a mistaken or hostile document from taking the process down; none of them is meant to
+/// be met in normal use.
+public enum Limits {
+    /// Bytes of a JSON document; the largest frame of the control stream.
+    public static let documentBytesMax = 16 * 1024 * 1024
+    /// Nesting of lists and objects.
+    ///
+    /// The deepest valid snapshot nests 9; 64 leaves room and keeps
+    /// the recursive parser far inside a 512 KiB thread stack.
+    public static let documentDepthMax = 64
+    /// Values in a document: about 100 MB of tree at the worst.
+    public static let documentNodesMax = 1_000_000
+    /// Errors reported of one document; the rest is counted.
+    public static let errorsMax = 100
+    /// Characters of an offending value shown in an error.
+    public static let previewCharactersMax = 80
+
+    /// Bytes of a name (service, route, cluster); a DNS name's bound, RFC 1035 §2.3.4.
+    public static let nameBytesMax = 253
+    /// Bytes of a path in a route's match; Gateway API `HTTPPathMatch`.
+    public static let pathBytesMax = 1_024
+    /// Bytes of a header value in a route's match; Gateway API `HTTPHeaderMatch`.
+    public static let headerValueBytesMax = 4_096
+    /// Bytes of a method; longer than any registered one.
+    public static let methodBytesMax = 32
+    /// Bytes of a file's path; Linux' PATH_MAX.
+    public static let filePathBytesMax = 4_096
+    /// Bytes of one PEM certificate; large RSA roots take about 3 KiB.
+    public static let certificateBytesMax = 16_384
+
+    /// Services one workload may call.
+    public static let servicesMax = 10_000
+    /// Clusters of a snapshot.
+    public static let clustersMax = 10_000
+    /// Endpoints of a cluster.
+    public static let endpointsMax = 10_000
+    /// Host names of a service.
+    public static let hostsMax = 64
+    /// Routes of a service.
+    public static let routesMax = 4_096
+    /// Weighted backends of a route; Gateway API allows 16.
+    public static let backendsMax = 64
+    /// Header conditions of a route; Gateway API `HTTPRouteMatch`.
+    public static let headersMax = 16
+    /// Identities the server side of a cluster may have.
+    public static let identitiesMax = 64
+    /// Roots in a trust bundle: the current one, and the next and the last during a rotation; the
+    /// rest is room for federated domains.
+    public static let trustBundleMax = 32
+
+    /// A backend's weight; Gateway API `HTTPBackendRef`.
+    public static let weight: ClosedRange<Int> = 0...1_000_000
+    /// A listening port; 0 lets the kernel choose.
+    public static let listenPort: ClosedRange<Int> = 0...65_535
+    /// A port to connect to.
+    public static let port: ClosedRange<Int> = 1...65_535
+    /// A bound on connections or requests.
+    public static let concurrency: ClosedRange<Int> = 1...1_000_000
+    /// A bound on waiting requests; 0 refuses at once.
+    public static let queue: ClosedRange<Int> = 0...1_000_000
+    /// A time limit: GEP-2257 counts whole milliseconds; past a day it is a mistake.
+    public static let timeout: ClosedRange<Duration> = .milliseconds(1)...(.seconds(24 * 3600))
+
+    /// Worker threads of a proxy.
+    public static let workers: ClosedRange<Int> = 1...256
+    /// Parts of a drain; 0 skips one.
+    public static let drain: ClosedRange<Duration> = .zero...(.seconds(24 * 3600))
+    /// Bound on a request line, in bytes.
+    public static let requestLineBytes: ClosedRange<Int> = 256...65_536
+    /// Bound on all fields of a head, in bytes.
+    public static let fieldSectionBytes: ClosedRange<Int> = 1_024...1_048_576
+    /// Bound on the number of fields of a head.
+    public static let fieldCount: ClosedRange<Int> = 8...1_024
+}

@@ -1,0 +1,472 @@
+// A snapshot as JSON: keys are the property names, durations are Gateway API text, absent optional
+// parts are left out. What is written is complete, so equal snapshots give equal bytes.
+
+extension MeshSnapshot {
+    /// Who wrote a document, and so what it may leave out.
+    public enum Source: Sendable {
+        /// The controller: everything stands there.
+        case controller
+        /// A person, in a static file: no `version`, and `trustBundle` only if wanted.
+        case staticFile
+    }
+
+    /// Decodes and validates a snapshot; throws everything wrong with it.
+    public static func decode(
+        json: [UInt8],
+        from source: Source = .controller,
+        file: String? = nil
+    ) throws(ConfigErrors) -> MeshSnapshot {
+        let node = try ConfigNode.parse(json: json, file: file)
+        let diagnostics = ConfigDiagnostics(file: file)
+        let snapshot = decode(ConfigCursor(node, diagnostics: diagnostics), from: source)
+        return try diagnostics.result(snapshot)
+    }
+
+    /// Decodes and validates a snapshot; throws everything wrong with it.
+    public static func decode(
+        json: String,
+        from source: Source = .controller,
+        file: String? = nil
+    ) throws(ConfigErrors) -> MeshSnapshot {
+        try decode(json: Array(json.utf8), from: source, file: file)
+    }
+
+    /// Decodes a snapshot as part of a larger document; nil when errors were reported.
+    public static func decode(_ cursor: ConfigCursor, from source: Source) -> MeshSnapshot? {
+        guard
+            let object = cursor.object(fields: [
+                "version", "trustDomain", "workload", "trustBundle", "inbound", "services",
+                "clusters",
+            ])
+        else { return nil }
+        let version: UInt64?
+        let trustBundle: [String]?
+        let decodeVersion = { (field: ConfigCursor) in field.integer(in: 0...UInt64.max) }
+        let decodeBundle = { (field: ConfigCursor) in
+            field.array(count: 0...Limits.trustBundleMax) { $0.string(.certificate) }
+        }
+        switch source {
+        case .controller:
+            version = object.required("version", decodeVersion)
+            trustBundle = object.required("trustBundle", decodeBundle)
+        case .staticFile:
+            version = object.optional("version", default: 0, decodeVersion)
+            trustBundle = object.optional("trustBundle", default: [], decodeBundle)
+        }
+        let trustDomain = object.required("trustDomain") { $0.trustDomain() }
+        let workload = object.required("workload") { $0.spiffeID() }
+        let inbound = object.required("inbound", InboundService.decode)
+        let services = object.required("services") {
+            $0.array(count: 0...Limits.servicesMax, of: VirtualService.decode)
+        }
+        let clusters = object.required("clusters") {
+            $0.array(count: 0...Limits.clustersMax, of: Cluster.decode)
+        }
+        guard let version, let trustDomain, let workload, let trustBundle, let inbound,
+            let services, let clusters
+        else { return nil }
+        do {
+            return try MeshSnapshot(
+                version: version,
+                trustDomain: trustDomain,
+                workload: workload,
+                trustBundle: trustBundle,
+                inbound: inbound,
+                services: services,
+                clusters: clusters
+            )
+        } catch {
+            cursor.report(error)
+            return nil
+        }
+    }
+
+    /// The snapshot as compact JSON; equal snapshots give equal text.
+    public func encode() -> String {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.field("version", version)
+            writer.field("trustDomain", trustDomain.name)
+            writer.field("workload", workload.description)
+            writer.field("trustBundle") { $0.array(trustBundle) { $0.string($1) } }
+            writer.field("inbound", inbound.encode)
+            writer.field("services") { $0.array(services) { $1.encode(&$0) } }
+            writer.field("clusters") { $0.array(clusters) { $1.encode(&$0) } }
+        }
+        return writer.text
+    }
+}
+
+extension ConfigCursor {
+    /// Reports what an initializer that checks cross-references found, each at its place below this
+    /// value.
+    public func report(_ errors: ConfigErrors) {
+        for error in errors.errors {
+            diagnostics.report(
+                ConfigError(
+                    file: diagnostics.file,
+                    position: node.position(of: error.path),
+                    path: ConfigPath(components: path.components + error.path.components),
+                    problem: error.problem,
+                    value: error.value,
+                    allowed: error.allowed
+                )
+            )
+        }
+    }
+
+    /// A trust domain.
+    public func trustDomain() -> TrustDomain? {
+        guard let text = string() else { return nil }
+        guard let value = TrustDomain(text) else {
+            report("not a trust domain", allowed: "1...255 of a-z, 0-9, '.', '_', '-'")
+            return nil
+        }
+        return value
+    }
+
+    /// A workload's identity.
+    public func spiffeID() -> SPIFFEID? {
+        guard let text = string() else { return nil }
+        guard let value = SPIFFEID(text) else {
+            report("not a SPIFFE ID", allowed: "spiffe://trust-domain/path")
+            return nil
+        }
+        return value
+    }
+
+    /// An object of IP literal and port; `address` and `port` are defaults, nil where required.
+    public func socketAddress(
+        defaultAddress: String? = nil,
+        defaultPort: UInt16? = nil,
+        ports: ClosedRange<Int>
+    ) -> SocketAddress? {
+        guard let object = object(fields: ["address", "port"]) else { return nil }
+        let address = object.cursor("address").map { $0.ipLiteral() } ?? defaultAddress
+        let port =
+            object.cursor("port").map { $0.integer(in: ports).map { UInt16($0) } } ?? defaultPort
+        if object.cursor("address") == nil, defaultAddress == nil {
+            object.reportMissing("address")
+        }
+        if object.cursor("port") == nil, defaultPort == nil { object.reportMissing("port") }
+        guard let address, let port else { return nil }
+        return SocketAddress(address: address, port: port)
+    }
+
+    /// An IPv4 or IPv6 literal.
+    public func ipLiteral() -> String? {
+        string(
+            Syntax(allowed: "an IPv4 or IPv6 literal such as 127.0.0.1 or ::1") {
+                IPLiteral.parse($0) != nil
+            }
+        )
+    }
+}
+
+extension SocketAddress {
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("address", address)
+            writer.field("port", port)
+        }
+    }
+}
+
+extension InboundService {
+    static func decode(_ cursor: ConfigCursor) -> InboundService? {
+        guard let object = cursor.object(fields: ["name", "timeouts", "limits"]) else { return nil }
+        let name = object.required("name") { $0.string(.name) }
+        let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
+        let limits = object.optional("limits", default: .default, ClusterLimits.decode)
+        guard let name, let timeouts, let limits else { return nil }
+        return InboundService(name: name, timeouts: timeouts, limits: limits)
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("name", name)
+            writer.field("timeouts", timeouts.encode)
+            writer.field("limits", limits.encode)
+        }
+    }
+}
+
+extension VirtualService {
+    static func decode(_ cursor: ConfigCursor) -> VirtualService? {
+        guard let object = cursor.object(fields: ["name", "hosts", "port", "routes"]) else {
+            return nil
+        }
+        let name = object.required("name") { $0.string(.name) }
+        let hosts = object.required("hosts") {
+            $0.array(count: 1...Limits.hostsMax) { $0.string(.host) }
+        }
+        let port = object.optional("port", default: 80) { $0.integer(in: Limits.port) }
+        let routes = object.required("routes") {
+            $0.array(count: 1...Limits.routesMax, of: Route.decode)
+        }
+        guard let name, let hosts, let port, let routes else { return nil }
+        return VirtualService(name: name, hosts: hosts, port: UInt16(port), routes: routes)
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("name", name)
+            writer.field("hosts") { $0.array(hosts) { $0.string($1) } }
+            writer.field("port", port)
+            writer.field("routes") { $0.array(routes) { $1.encode(&$0) } }
+        }
+    }
+}
+
+extension Route {
+    static func decode(_ cursor: ConfigCursor) -> Route? {
+        guard let object = cursor.object(fields: ["name", "match", "backends", "timeouts"]) else {
+            return nil
+        }
+        let name = object.required("name") { $0.string(.name) }
+        let match = object.optional("match", default: .everything, RouteMatch.decode)
+        let backends = object.required("backends") {
+            $0.array(count: 1...Limits.backendsMax, of: WeightedCluster.decode)
+        }
+        let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
+        guard let name, let match, let backends, let timeouts else { return nil }
+        return Route(name: name, match: match, backends: backends, timeouts: timeouts)
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("name", name)
+            writer.field("match", match.encode)
+            writer.field("backends") { $0.array(backends) { $1.encode(&$0) } }
+            writer.field("timeouts", timeouts.encode)
+        }
+    }
+}
+
+extension RouteMatch {
+    static func decode(_ cursor: ConfigCursor) -> RouteMatch? {
+        guard let object = cursor.object(fields: ["path", "method", "headers"]) else { return nil }
+        let path = object.ifPresent("path", Path.decode)
+        let method = object.ifPresent("method") { $0.string(.method) }
+        let headers = object.optional("headers", default: []) {
+            $0.array(count: 0...Limits.headersMax, of: Header.decode)
+        }
+        guard let headers else { return nil }
+        return RouteMatch(path: path, method: method, headers: headers)
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            if let path { writer.field("path", path.encode) }
+            if let method { writer.field("method", method) }
+            if !headers.isEmpty {
+                writer.field("headers") { $0.array(headers) { $1.encode(&$0) } }
+            }
+        }
+    }
+}
+
+extension RouteMatch.Path {
+    static func decode(_ cursor: ConfigCursor) -> RouteMatch.Path? {
+        guard let object = cursor.object(fields: ["exact", "prefix"]) else { return nil }
+        let exact = object.ifPresent("exact") { $0.string(.path) }
+        let prefix = object.ifPresent("prefix") { $0.string(.pathPrefix) }
+        guard (object.cursor("exact") == nil) != (object.cursor("prefix") == nil) else {
+            cursor.report("ambiguous", allowed: "exactly one of exact, prefix")
+            return nil
+        }
+        return exact.map { .exact($0) } ?? prefix.map { .prefix($0) }
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            switch self {
+            case .exact(let path): writer.field("exact", path)
+            case .prefix(let path): writer.field("prefix", path)
+            }
+        }
+    }
+}
+
+extension RouteMatch.Header {
+    static func decode(_ cursor: ConfigCursor) -> RouteMatch.Header? {
+        guard let object = cursor.object(fields: ["name", "value"]) else { return nil }
+        let name = object.required("name") { $0.string(.fieldName) }
+        let value = object.required("value") { $0.string(.fieldValue) }
+        guard let name, let value else { return nil }
+        return RouteMatch.Header(name: name, value: value)
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("name", name)
+            writer.field("value", value)
+        }
+    }
+}
+
+extension WeightedCluster {
+    static func decode(_ cursor: ConfigCursor) -> WeightedCluster? {
+        guard let object = cursor.object(fields: ["cluster", "weight"]) else { return nil }
+        let cluster = object.required("cluster") { $0.string(.name) }
+        let weight = object.optional("weight", default: 1) { $0.integer(in: Limits.weight) }
+        guard let cluster, let weight else { return nil }
+        return WeightedCluster(cluster: cluster, weight: UInt32(weight))
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("cluster", cluster)
+            writer.field("weight", weight)
+        }
+    }
+}
+
+extension RouteTimeouts {
+    static func decode(_ cursor: ConfigCursor) -> RouteTimeouts? {
+        guard let object = cursor.object(fields: ["request", "streamIdle"]) else { return nil }
+        let request = object.ifPresent("request") { $0.duration() }
+        let streamIdle = object.optional("streamIdle", default: Self.default.streamIdle) {
+            $0.duration()
+        }
+        guard let streamIdle else { return nil }
+        return RouteTimeouts(request: request, streamIdle: streamIdle)
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            if let request { writer.field("request", request) }
+            writer.field("streamIdle", streamIdle)
+        }
+    }
+}
+
+extension Cluster {
+    static func decode(_ cursor: ConfigCursor) -> Cluster? {
+        guard
+            let object = cursor.object(fields: [
+                "name", "security", "endpoints", "connectTimeout", "idleTimeout", "limits",
+            ])
+        else { return nil }
+        let name = object.required("name") { $0.string(.name) }
+        let security = object.required("security", ClusterSecurity.decode)
+        let endpoints = object.required("endpoints") {
+            $0.array(count: 0...Limits.endpointsMax, of: Endpoint.decode)
+        }
+        let connectTimeout = object.optional("connectTimeout", default: connectTimeoutDefault) {
+            $0.duration()
+        }
+        let idleTimeout = object.optional("idleTimeout", default: idleTimeoutDefault) {
+            $0.duration()
+        }
+        let limits = object.optional("limits", default: .default, ClusterLimits.decode)
+        guard let name, let security, let endpoints, let connectTimeout, let idleTimeout,
+            let limits
+        else { return nil }
+        return Cluster(
+            name: name,
+            security: security,
+            endpoints: endpoints,
+            connectTimeout: connectTimeout,
+            idleTimeout: idleTimeout,
+            limits: limits
+        )
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("name", name)
+            writer.field("security", security.encode)
+            writer.field("endpoints") { $0.array(endpoints) { $1.encode(&$0) } }
+            writer.field("connectTimeout", connectTimeout)
+            writer.field("idleTimeout", idleTimeout)
+            writer.field("limits", limits.encode)
+        }
+    }
+}
+
+extension ClusterSecurity {
+    /// `"plaintext"` or `{"mutual": [SPIFFE ID, …]}`.
+    static func decode(_ cursor: ConfigCursor) -> ClusterSecurity? {
+        if case .string(let text) = cursor.node.value {
+            guard text == "plaintext" else {
+                cursor.report("unknown value", allowed: allowed)
+                return nil
+            }
+            return .plaintext
+        }
+        guard case .object = cursor.node.value else {
+            cursor.report("wrong type, \(cursor.node.kind)", allowed: allowed)
+            return nil
+        }
+        return cursor.object(fields: ["mutual"])?.required("mutual") {
+            $0.array(count: 1...Limits.identitiesMax) { $0.spiffeID() }
+        }.map { .mutual($0) }
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        switch self {
+        case .plaintext: writer.string("plaintext")
+        case .mutual(let identities):
+            writer.object { writer in
+                writer.field("mutual") { $0.array(identities) { $0.string($1.description) } }
+            }
+        }
+    }
+
+    private static let allowed = #""plaintext" or {"mutual": [SPIFFE IDs of the servers]}"#
+}
+
+extension Endpoint {
+    static func decode(_ cursor: ConfigCursor) -> Endpoint? {
+        cursor.object(fields: ["address"])?.required("address") {
+            $0.socketAddress(ports: Limits.port)
+        }.map { Endpoint(address: $0) }
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { $0.field("address", address.encode) }
+    }
+}
+
+extension ClusterLimits {
+    /// Decodes bounds; also read from manifests, which use the same fields.
+    public static func decode(_ cursor: ConfigCursor) -> ClusterLimits? {
+        guard let object = cursor.object(fields: ["connections", "pendingRequests", "requests"])
+        else { return nil }
+        let connections = object.optional("connections", default: Self.default.connections) {
+            $0.integer(in: Limits.concurrency)
+        }
+        let pending = object.optional("pendingRequests", default: Self.default.pendingRequests) {
+            $0.integer(in: Limits.queue)
+        }
+        let requests = object.optional("requests", default: Self.default.requests) {
+            $0.integer(in: Limits.concurrency)
+        }
+        guard let connections, let pending, let requests else { return nil }
+        return ClusterLimits(
+            connections: connections,
+            pendingRequests: pending,
+            requests: requests
+        )
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("connections", connections)
+            writer.field("pendingRequests", pendingRequests)
+            writer.field("requests", requests)
+        }
+    }
+}
+
+extension JSONWriter {
+    /// Writes a field that holds a duration, which must be one of whole milliseconds: every
+    /// duration of the model is in `Limits.timeout` and comes from text or passes `init`.
+    mutating func field(_ name: String, _ value: Duration) {
+        guard let text = value.gatewayText else {
+            preconditionFailure("\(name) is not a whole number of milliseconds")
+        }
+        field(name, text)
+    }
+}

@@ -1,0 +1,143 @@
+// The small grammars of configured strings, each with the sentence an error message shows.
+
+/// A grammar a configured string must follow.
+public struct Syntax: Sendable {
+    /// What is allowed, for error messages.
+    public let allowed: String
+    /// Whether a string follows the grammar.
+    public let isValid: @Sendable (String) -> Bool
+
+    /// Makes a grammar.
+    public init(allowed: String, isValid: @escaping @Sendable (String) -> Bool) {
+        self.allowed = allowed
+        self.isValid = isValid
+    }
+}
+
+extension Syntax {
+    /// A name used in metrics and logs.
+    public static let name = Syntax(
+        allowed: "1...\(Limits.nameBytesMax) of letters, digits, '.', '-', '_', '/'"
+    ) { text in
+        (1...Limits.nameBytesMax).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                isAlphanumeric($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "-")
+                    || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "/")
+            }
+    }
+
+    /// A DNS label, RFC 1123 §2.1, as Kubernetes names its objects.
+    public static let label = Syntax(
+        allowed: "1...63 of lower-case letters, digits and '-', not '-' at either end",
+        isValid: isLabel
+    )
+
+    /// What may stand in `Host`, without port: a lower-case host name, an IPv4 literal, or an IPv6
+    /// literal in brackets.
+    public static let host = Syntax(
+        allowed: "a lower-case host name of labels [a-z0-9-], or an IP literal (IPv6 in brackets)"
+    ) { text in
+        if text.hasPrefix("["), text.hasSuffix("]") {
+            guard let bytes = IPLiteral.parse(String(text.dropFirst().dropLast())) else {
+                return false
+            }
+            return "[\(IPLiteral.format(bytes))]" == text && bytes.count == 16
+        }
+        guard (1...Limits.nameBytesMax).contains(text.utf8.count) else { return false }
+        let labels = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        guard labels.allSatisfy(isLabel), let last = labels.last else { return false }
+        // A last label of digits alone is an IPv4 address to every URL parser.
+        return last.utf8.contains(where: { !isDigit($0) }) || IPLiteral.parse(text) != nil
+    }
+
+    /// A path of a route's match, Gateway API `HTTPPathMatch`: normal form, no query.
+    public static let path = Syntax(
+        allowed: "1...\(Limits.pathBytesMax) bytes of a path that starts with '/', "
+            + "without query, fragment, empty, '.' or '..' segments"
+    ) { text in
+        guard text.hasPrefix("/"), text.utf8.count <= Limits.pathBytesMax,
+            text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }),
+            !text.contains("?"), !text.contains("#"), !text.contains("//")
+        else { return false }
+        let lower = text.lowercased()
+        guard !lower.contains("%2f"), !lower.contains("%00") else { return false }
+        return text.split(separator: "/").allSatisfy { $0 != "." && $0 != ".." }
+    }
+
+    /// A path prefix in the snapshot's form: a path without a slash at its end, or `/`.
+    public static let pathPrefix = Syntax(
+        allowed: path.allowed + ", without a '/' at its end unless it is '/'"
+    ) { path.isValid($0) && ($0 == "/" || !$0.hasSuffix("/")) }
+
+    /// A method, RFC 9110 §9.1; upper case, as all registered ones are.
+    public static let method = Syntax(
+        allowed: "1...\(Limits.methodBytesMax) token characters, upper case"
+    ) { text in
+        (1...Limits.methodBytesMax).contains(text.utf8.count)
+            && text.utf8.allSatisfy { isToken($0) && !isLowerCase($0) }
+    }
+
+    /// A field name in lower case, RFC 9110 §5.1.
+    public static let fieldName = Syntax(
+        allowed: "1...\(Limits.nameBytesMax) token characters, lower case"
+    ) { text in
+        (1...Limits.nameBytesMax).contains(text.utf8.count)
+            && text.utf8.allSatisfy { isToken($0) && !isUpperCase($0) }
+    }
+
+    /// A field value, RFC 9110 §5.5, in ASCII.
+    public static let fieldValue = Syntax(
+        allowed: "1...\(Limits.headerValueBytesMax) visible ASCII characters and inner spaces"
+    ) { text in
+        (1...Limits.headerValueBytesMax).contains(text.utf8.count)
+            && text.utf8.allSatisfy { $0 == 0x09 || (0x20...0x7e).contains($0) }
+            && text.utf8.first.map(isBlank) == false && text.utf8.last.map(isBlank) == false
+    }
+
+    /// A file's path.
+    public static let filePath = Syntax(
+        allowed: "1...\(Limits.filePathBytesMax) bytes without NUL"
+    ) { text in
+        (1...Limits.filePathBytesMax).contains(text.utf8.count) && !text.utf8.contains(0)
+    }
+
+    /// A PEM certificate.
+    ///
+    /// Its content is checked by the TLS library when it is loaded.
+    public static let certificate = Syntax(
+        allowed: "PEM that starts with -----BEGIN CERTIFICATE-----, up to "
+            + "\(Limits.certificateBytesMax) bytes"
+    ) { text in
+        text.hasPrefix("-----BEGIN CERTIFICATE-----")
+            && text.utf8.count <= Limits.certificateBytesMax
+    }
+}
+
+private func isLabel(_ text: String) -> Bool {
+    (1...63).contains(text.utf8.count)
+        && text.utf8.allSatisfy { isLowerCase($0) || isDigit($0) || $0 == UInt8(ascii: "-") }
+        && !text.hasPrefix("-") && !text.hasSuffix("-")
+}
+
+private func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+}
+
+private func isLowerCase(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+}
+
+private func isUpperCase(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+}
+
+private func isAlphanumeric(_ byte: UInt8) -> Bool {
+    isDigit(byte) || isLowerCase(byte) || isUpperCase(byte)
+}
+
+private func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+
+/// RFC 9110 §5.6.2.
+private func isToken(_ byte: UInt8) -> Bool {
+    isAlphanumeric(byte) || "!#$%&'*+-.^_`|~".utf8.contains(byte)
+}

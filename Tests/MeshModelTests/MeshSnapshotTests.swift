@@ -1,0 +1,388 @@
+import MeshModel
+import Testing
+
+@Suite struct MeshSnapshotTests {
+    @Test("What is encoded decodes to the same snapshot and the same bytes")
+    func randomRoundTrip() throws {
+        for seed in 0..<200 as Range<UInt64> {
+            var generator = SplitMix64(seed: seed)
+            let snapshot = try randomSnapshot(&generator)
+            let text = snapshot.encode()
+            let decoded = try MeshSnapshot.decode(json: text)
+            #expect(decoded == snapshot, "seed \(seed)")
+            #expect(decoded.encode() == text, "seed \(seed)")
+        }
+    }
+
+    @Test("A static snapshot may leave out version, trust bundle, limits and times")
+    func staticDefaults() throws {
+        let snapshot = try MeshSnapshot.decode(json: minimal, from: .staticFile)
+        #expect(snapshot.version == 0)
+        #expect(snapshot.trustBundle.isEmpty)
+        #expect(snapshot.services[0].port == 80)
+        let route = snapshot.services[0].routes[0]
+        #expect(route.match == .everything)
+        #expect(route.backends == [WeightedCluster(cluster: "orders", weight: 1)])
+        #expect(route.timeouts.request == nil)
+        #expect(route.timeouts.streamIdle == .seconds(300))
+        #expect(snapshot.clusters[0].connectTimeout == .seconds(1))
+        #expect(snapshot.clusters[0].limits.connections == 1_024)
+    }
+
+    @Test("A snapshot of the controller must hold version and trust bundle")
+    func controllerIsComplete() {
+        expectErrors(
+            minimal,
+            from: .controller,
+            ["1:1: version: required but missing", "1:1: trustBundle: required but missing"]
+        )
+    }
+
+    @Test("The whole version range survives")
+    func version() throws {
+        let text = minimal.replacing(
+            #"{"trustDomain""#,
+            with: #"{"version":18446744073709551615,"trustDomain""#
+        )
+        #expect(try MeshSnapshot.decode(json: text, from: .staticFile).version == .max)
+    }
+
+    @Test(
+        "One wrong part gives one error that names it",
+        arguments: [
+            (#""port":1}"#, #""port":0}"#, "clusters[0].endpoints[0].address.port", "out of range"),
+            (
+                #""port":1}"#, #""port":65536}"#, "clusters[0].endpoints[0].address.port",
+                "out of range"
+            ),
+            (
+                #""port":1}"#, #""port":1.0}"#, "clusters[0].endpoints[0].address.port",
+                "not an integer"
+            ),
+            (
+                #""port":1}"#, #""port":1e9}"#, "clusters[0].endpoints[0].address.port",
+                "not an integer"
+            ),
+            (
+                #""port":1}"#, #""port":99999999999999999999}"#,
+                "clusters[0].endpoints[0].address.port", "out of range"
+            ),
+            (
+                #""port":1}"#, #""port":"1"}"#, "clusters[0].endpoints[0].address.port",
+                "wrong type, a string"
+            ),
+            (
+                "10.0.0.1", "10.0.0.01", "clusters[0].endpoints[0].address.address", "not valid"
+            ),
+            ("10.0.0.1", "db.local", "clusters[0].endpoints[0].address.address", "not valid"),
+            (#""hosts""#, #""host""#, "services[0].host", "unknown field"),
+            (#"["orders"]"#, #"[]"#, "services[0].hosts", "wrong number of elements"),
+            (#"["orders"]"#, #"["Orders"]"#, "services[0].hosts[0]", "not valid"),
+            (#"["orders"]"#, #"["orders:80"]"#, "services[0].hosts[0]", "not valid"),
+            (
+                #"["orders"]"#, #"["a","a"]"#, "services[0].hosts[1]",
+                "service orders has this host on port 80 already"
+            ),
+            (#""inbound":{"name":"web"}"#, #""inbound":null"#, "inbound", "wrong type, null"),
+            (#""inbound":{"name":"web"}"#, #""inbound":[]"#, "inbound", "wrong type, a list"),
+            (#""inbound":{"name":"web"}"#, #""inbound":{"name":""}"#, "inbound.name", "not valid"),
+            (
+                #"{"name":"web"}"#, #"{"name":"web","limits":{"connections":0}}"#,
+                "inbound.limits.connections", "out of range"
+            ),
+            (
+                #"{"name":"web"}"#, #"{"name":"web","timeouts":{"request":"0s"}}"#,
+                "inbound.timeouts.request", "out of range"
+            ),
+            (
+                #"{"name":"web"}"#, #"{"name":"web","timeouts":{"request":"5 s"}}"#,
+                "inbound.timeouts.request", "not a duration"
+            ),
+            (
+                #"{"name":"web"}"#, #"{"name":"web","timeouts":{"streamIdle":30}}"#,
+                "inbound.timeouts.streamIdle", "wrong type, a number"
+            ),
+            (
+                "spiffe://mesh.internal/ns/default/sa/web", "spiffe://other/ns/default/sa/web",
+                "workload", "outside the trust domain"
+            ),
+            (
+                "spiffe://mesh.internal/ns/default/sa/web", "spiffe://mesh.internal",
+                "workload", "not a SPIFFE ID"
+            ),
+            (
+                #""trustDomain":"mesh.internal""#, #""trustDomain":"Mesh""#, "trustDomain",
+                "not a trust domain"
+            ),
+            (
+                "spiffe://mesh.internal/ns/default/sa/orders", "spiffe://other/sa/orders",
+                "clusters[0].security.mutual[0]", "outside the trust domain"
+            ),
+            (
+                #"{"mutual":["spiffe://mesh.internal/ns/default/sa/orders"]}"#, #"{"mutual":[]}"#,
+                "clusters[0].security.mutual", "wrong number of elements"
+            ),
+            (
+                #"{"mutual":["spiffe://mesh.internal/ns/default/sa/orders"]}"#, #""tls""#,
+                "clusters[0].security", "unknown value"
+            ),
+            (
+                #""cluster":"orders""#, #""cluster":"order""#,
+                "services[0].routes[0].backends[0].cluster", "no such cluster"
+            ),
+            (
+                #""cluster":"orders""#, #""cluster":"orders","weight":0"#,
+                "services[0].routes[0].backends", "all weights are 0"
+            ),
+            (
+                #""cluster":"orders""#, #""cluster":"orders","weight":1000001"#,
+                "services[0].routes[0].backends[0].weight", "out of range"
+            ),
+            (
+                #""cluster":"orders""#, #""cluster":"orders","weight":-1"#,
+                "services[0].routes[0].backends[0].weight", "out of range"
+            ),
+            (
+                #"[{"cluster":"orders"}]"#, "[]", "services[0].routes[0].backends",
+                "wrong number of elements"
+            ),
+            (
+                #"{"name":"orders/0","#, #"{"name":"orders/0","match":{"path":{}},"#,
+                "services[0].routes[0].match.path", "ambiguous"
+            ),
+            (
+                #"{"name":"orders/0","#,
+                #"{"name":"orders/0","match":{"path":{"exact":"/","prefix":"/"}},"#,
+                "services[0].routes[0].match.path", "ambiguous"
+            ),
+            (
+                #"{"name":"orders/0","#, #"{"name":"orders/0","match":{"path":{"prefix":"/a/"}},"#,
+                "services[0].routes[0].match.path.prefix", "not valid"
+            ),
+            (
+                #"{"name":"orders/0","#, #"{"name":"orders/0","match":{"method":"get"},"#,
+                "services[0].routes[0].match.method", "not valid"
+            ),
+            (
+                #"{"name":"orders/0","#,
+                #"{"name":"orders/0","match":{"headers":[{"name":"X-A","value":"b"}]},"#,
+                "services[0].routes[0].match.headers[0].name", "not valid"
+            ),
+            (
+                #"{"name":"orders/0","#,
+                #"{"name":"orders/0","match":{"headers":[{"name":"x-a","value":"b\r\nc"}]},"#,
+                "services[0].routes[0].match.headers[0].value", "not valid"
+            ),
+        ]
+    )
+    func oneError(part: String, replacement: String, path: String, problem: String) throws {
+        #expect(minimal.contains(part))
+        let text = minimal.replacing(part, with: replacement)
+        let errors = #expect(throws: ConfigErrors.self) {
+            try MeshSnapshot.decode(json: text, from: .staticFile)
+        }
+        let found = errors?.errors.filter { $0.path.description == path }
+        #expect(found?.first?.problem == problem, "\(String(describing: errors))")
+        #expect(found?.first?.position != nil)
+    }
+
+    @Test("All errors are reported at once, with places, values and what is allowed")
+    func allErrors() {
+        expectErrors(
+            """
+            {"trustDomain": "mesh.internal",
+             "workload": "web",
+             "inbound": {"nam": "web"},
+             "services": [{"name": "a", "hosts": ["a"], "port": 70000, "routes": []}],
+             "clusters": 3}
+            """,
+            from: .staticFile,
+            [
+                #"2:14: workload: not a SPIFFE ID: "web" (allowed: spiffe://trust-domain/path)"#,
+                "3:14: inbound.nam: unknown field: nam "
+                    + "(allowed: did you mean name? one of name, timeouts, limits)",
+                "3:13: inbound.name: required but missing",
+                "4:53: services[0].port: out of range: 70000 (allowed: an integer in 1...65535)",
+                "4:70: services[0].routes: wrong number of elements: a list of 0 "
+                    + "(allowed: 1...4096 elements)",
+                "5:14: clusters: wrong type, a number: 3 (allowed: a list)",
+            ]
+        )
+    }
+
+    @Test("Parts that do not fit together are all reported, at their places")
+    func crossReferences() {
+        expectErrors(
+            """
+            {"trustDomain":"a","workload":"spiffe://b/c","inbound":{"name":"x"},"services":[
+            {"name":"s","hosts":["h"],"routes":[{"name":"r","backends":[{"cluster":"nope"}]}]},
+            {"name":"s","hosts":["h"],"routes":[{"name":"r","backends":[{"cluster":"c"}]}]}
+            ],"clusters":[
+            {"name":"c","security":"plaintext","endpoints":[
+            {"address":{"address":"::1","port":1}},{"address":{"address":"0:0::1","port":1}}]},
+            {"name":"c","security":"plaintext","endpoints":[]}]}
+            """,
+            from: .staticFile,
+            [
+                "1:31: workload: outside the trust domain: spiffe://b/c (allowed: spiffe://a/…)",
+                "3:9: services[1].name: the name stands twice in services: s",
+                "7:9: clusters[1].name: the name stands twice in clusters: c",
+                "3:22: services[1].hosts[0]: service s has this host on port 80 already: h",
+                "6:40: clusters[0].endpoints[1]: the endpoint stands twice in this cluster: [::1]:1",
+                "2:72: services[0].routes[0].backends[0].cluster: no such cluster: nope "
+                    + "(allowed: one of c, c)",
+            ]
+        )
+    }
+
+    @Test("One host may stand on two ports")
+    func hostOnTwoPorts() throws {
+        let cluster = Cluster(name: "c", security: .plaintext, endpoints: [])
+        let services = [80, 81].map { port in
+            VirtualService(
+                name: "s\(port)",
+                hosts: ["h"],
+                port: UInt16(port),
+                routes: [Route(name: "r", backends: [WeightedCluster(cluster: "c")])]
+            )
+        }
+        #expect(try snapshot(services: services, clusters: [cluster]).services.count == 2)
+    }
+
+    @Test("A document with many errors names the first ones and counts the rest")
+    func manyErrors() {
+        let bad = [String](repeating: "1", count: 150).joined(separator: ",")
+        let text = minimal.replacing(#""services":[{"#, with: #""services":[\#(bad),{"#)
+        let errors = #expect(throws: ConfigErrors.self) {
+            try MeshSnapshot.decode(json: text, from: .staticFile)
+        }
+        #expect(errors?.errors.count == Limits.errorsMax)
+        #expect(errors?.omittedCount == 50)
+        #expect(errors?.description.hasSuffix("and 50 more errors") == true)
+    }
+
+    @Test("Any flipped byte of an encoded snapshot decodes to something valid or is refused")
+    func mutations() throws {
+        var generator = SplitMix64(seed: 11)
+        let text = Array(try randomSnapshot(&generator).encode().utf8)
+        for _ in 0..<500 {
+            var mutated = text
+            mutated[Int.random(in: text.indices, using: &generator)] =
+                UInt8.random(in: 0x20...0x7e, using: &generator)
+            guard let decoded = try? MeshSnapshot.decode(json: mutated) else { continue }
+            #expect(try MeshSnapshot.decode(json: decoded.encode()) == decoded)
+        }
+    }
+}
+
+private let minimal = """
+    {"trustDomain":"mesh.internal","workload":"spiffe://mesh.internal/ns/default/sa/web",\
+    "inbound":{"name":"web"},\
+    "services":[{"name":"orders","hosts":["orders"],\
+    "routes":[{"name":"orders/0","backends":[{"cluster":"orders"}]}]}],\
+    "clusters":[{"name":"orders",\
+    "security":{"mutual":["spiffe://mesh.internal/ns/default/sa/orders"]},\
+    "endpoints":[{"address":{"address":"10.0.0.1","port":1}}]}]}
+    """
+
+private func expectErrors(
+    _ text: String,
+    from source: MeshSnapshot.Source,
+    _ expected: [String],
+    sourceLocation: SourceLocation = #_sourceLocation
+) {
+    let errors = #expect(throws: ConfigErrors.self, sourceLocation: sourceLocation) {
+        try MeshSnapshot.decode(json: text, from: source)
+    }
+    #expect(errors?.errors.map(\.description) == expected, sourceLocation: sourceLocation)
+}
+
+private func snapshot(
+    services: [VirtualService],
+    clusters: [Cluster]
+) throws -> MeshSnapshot {
+    let domain = try #require(TrustDomain("mesh.internal"))
+    let workload = try #require(SPIFFEID(trustDomain: domain, path: "/ns/default/sa/web"))
+    return try MeshSnapshot(
+        version: 1,
+        trustDomain: domain,
+        workload: workload,
+        trustBundle: [],
+        inbound: InboundService(name: "web"),
+        services: services,
+        clusters: clusters
+    )
+}
+
+private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapshot {
+    let domain = try #require(TrustDomain("mesh.internal"))
+    let clusters = try (0..<Int.random(in: 1...6, using: &generator)).map { index in
+        let identity = try #require(SPIFFEID(trustDomain: domain, path: "/sa/c\(index)"))
+        return Cluster(
+            name: "c\(index)",
+            security: Bool.random(using: &generator) ? .plaintext : .mutual([identity]),
+            endpoints: (0..<Int.random(in: 0...4, using: &generator)).map { number in
+                let bytes: [UInt8] =
+                    number.isMultiple(of: 2)
+                    ? [10, 0, UInt8(index), UInt8(number)]
+                    : [UInt8](repeating: 0, count: 14) + [UInt8(index), UInt8(number)]
+                return Endpoint(
+                    address: SocketAddress(
+                        addressBytes: bytes,
+                        port: .random(in: 1 ... .max, using: &generator)
+                    )
+                )
+            },
+            connectTimeout: .milliseconds(Int.random(in: 1...100_000, using: &generator)),
+            idleTimeout: .milliseconds(Int.random(in: 1...86_400_000, using: &generator)),
+            limits: ClusterLimits(
+                connections: .random(in: Limits.concurrency, using: &generator),
+                pendingRequests: .random(in: Limits.queue, using: &generator),
+                requests: .random(in: Limits.concurrency, using: &generator)
+            )
+        )
+    }
+    let services = (0..<Int.random(in: 0...5, using: &generator)).map { index in
+        VirtualService(
+            name: "s\(index).default",
+            hosts: ["s\(index)", "s\(index).default"],
+            port: .random(in: 1 ... .max, using: &generator),
+            routes: (0..<Int.random(in: 1...4, using: &generator)).map { number in
+                Route(
+                    name: "s\(index)/\(number)",
+                    match: randomMatch(&generator),
+                    backends: clusters.map {
+                        WeightedCluster(
+                            cluster: $0.name,
+                            weight: .random(in: 1...1_000_000, using: &generator)
+                        )
+                    },
+                    timeouts: RouteTimeouts(
+                        request: Bool.random(using: &generator)
+                            ? .milliseconds(Int.random(in: 1...90_000, using: &generator)) : nil,
+                        streamIdle: .seconds(Int.random(in: 1...86_400, using: &generator))
+                    )
+                )
+            }
+        )
+    }
+    return try MeshSnapshot(
+        version: .random(in: 0 ... .max, using: &generator),
+        trustDomain: domain,
+        workload: #require(SPIFFEID(trustDomain: domain, path: "/ns/default/sa/web")),
+        trustBundle: ["-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"],
+        inbound: InboundService(name: "web.default"),
+        services: services,
+        clusters: clusters
+    )
+}
+
+private func randomMatch(_ generator: inout SplitMix64) -> RouteMatch {
+    let paths: [RouteMatch.Path?] = [nil, .exact("/a/b"), .prefix("/"), .prefix("/a%22b")]
+    let headers = [[], [RouteMatch.Header(name: "x-a", value: #"q"\ 1"#)]]
+    return RouteMatch(
+        path: paths.randomElement(using: &generator) ?? nil,
+        method: Bool.random(using: &generator) ? "GET" : nil,
+        headers: headers.randomElement(using: &generator) ?? []
+    )
+}
