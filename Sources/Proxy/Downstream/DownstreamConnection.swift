@@ -186,16 +186,17 @@ final class DownstreamConnection: TransportConnection {
         case .head:
             headStarted = false
             reading = .body
-            beginExchange()
-            // A request without body is over at once; saying so now spares the exchange a state.
-            if decoder.head.bodyLength.isEmpty, case .end = try decoder.next(input, at: &offset) {
-                if reading == .body { reading = .done }
-                if exchangeRuns { exchange?.requestEnd(trailers: nil) }
+            // A request without body ends with its head. The exchange learns that from the head, so
+            // the decoder's event is taken before it begins.
+            if decoder.head.bodyLength.isEmpty {
+                _ = try decoder.next(input, at: &offset)
+                reading = .done
             }
+            beginExchange()
         case .body(let range):
             exchange?.requestBody(input.extracting(range))
         case .end(let hasTrailers):
-            if reading == .body { reading = .done }
+            reading = .done
             exchange?.requestEnd(trailers: hasTrailers ? decoder.trailers : nil)
         }
         return true
