@@ -47,7 +47,7 @@ class Connections(EndToEndCase):
         def handler(exchange):
             if exchange.turn == 1:
                 exchange.send(b"HTTP/1.1 200 O")
-                exchange.reset()
+                exchange.close()
             else:
                 echo(exchange)
         app, proxy = self.plain_hop(handler)

@@ -30,8 +30,8 @@ class Inbound(EndToEndCase):
             with RawClient(self.orders.port("inbound"), tls, timeout=5) as client:
                 client.get("orders")
         eventually(lambda: self._failures() == before + 1, "the refusal is counted", 5)
-        self.orders.wait_for_log("handshake", since=log, seconds=5)
-        self.assertEqual(1, len(self.orders.logged("handshake", since=log)), self.orders.tail())
+        self.orders.wait_for_log("TLS failed", since=log, seconds=5)
+        self.assertEqual(1, len(self.orders.logged("TLS failed", since=log)), self.orders.tail())
         self.assertEqual([], self.app_behind.requests)
 
     def test_a_workload_of_the_mesh_is_accepted(self):
@@ -122,7 +122,7 @@ class Outbound(EndToEndCase):
         self.assertEqual([], app.requests)
         self.assertGreaterEqual(
             web.admin.metrics().sum("mesh_upstream_connect_failures_total"), 1)
-        web.wait_for_log("handshake", seconds=5)
+        web.wait_for_log("TLS failed", seconds=5)
 
     def test_the_service_it_meant_is_accepted(self):
         _, web = self._web_against(self.ours.issue("orders"))

@@ -91,9 +91,8 @@ class Drain(EndToEndCase):
             client.send(request("GET", "orders"))
             app.wait_for_requests(1)
             proxy.send(signal.SIGTERM)
+            self.assertEqual(503, client.response().status)
             proxy.wait(5)
-            with self.assertRaises(AssertionError):
-                client.response()
 
     def test_a_second_signal_stops_at_once(self):
         never = threading.Event()

@@ -98,13 +98,21 @@ class Messages(EndToEndCase):
         self.assertEqual((200, 300_000), (response.status, len(response.body)))
 
     def test_a_body_cut_short_by_the_app_is_not_passed_off_as_complete(self):
-        def handler(exchange):
-            exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
-            exchange.close()
-        _, web, _ = self.two_hops(handler)
-        with RawClient(web.port("outbound")) as client:
-            with self.assertRaisesRegex(AssertionError, "end of stream|reset"):
-                client.get("orders")
+        for framing, part in ((b"Content-Length: 1000", b"only this"),
+                              (b"Transfer-Encoding: chunked", b"9\r\nonly this\r\n")):
+            with self.subTest(framing):
+                head_seen = threading.Event()
+                def handler(exchange):
+                    exchange.send(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n" + part)
+                    head_seen.wait(10)
+                    exchange.close()
+                _, proxy = self.plain_hop(handler)
+                with RawClient(proxy.port("outbound")) as client:
+                    head = client.send(request("GET", "orders")).reader.head()
+                    self.assertEqual(200, head.status)
+                    head_seen.set()
+                    with self.assertRaisesRegex(AssertionError, "end of stream|reset"):
+                        list(client.reader.chunks(head, is_response=True))
 
     def test_pipelined_requests_are_answered_in_order(self):
         _, web, _ = self.two_hops()

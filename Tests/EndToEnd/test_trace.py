@@ -11,12 +11,15 @@ TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
 
 
 class Trace(EndToEndCase):
+    def setUp(self):
+        super().setUp()
+        self.orders_app, self.web, _ = self.two_hops()
+
     def _send(self, *fields):
         """(the fields the app saw of a request with these, its traceparent's parts)"""
-        app, web, _ = self.two_hops()
-        with RawClient(web.port("outbound")) as client:
+        with RawClient(self.web.port("outbound")) as client:
             self.assertEqual(200, client.get("orders", "/", *fields).status)
-        seen = app.requests[0]
+        seen = self.orders_app.requests[-1]
         parts = TRACEPARENT.match(seen.value("traceparent") or "")
         self.assertTrue(parts, seen)
         return seen, parts.groups()

@@ -63,7 +63,8 @@ class EndToEndCase(unittest.TestCase):
         """Starts a proxy with this configuration; absent parts get what tests want."""
         full = {"admin": snapshots.address(0), "accessLog": "off",
                 "drain": {"gracePeriod": "10s", "propagation": "100ms"}, **configuration}
-        proxy = Proxy(prebuilt(), name, full, self.directory, **options)
+        file_name = f"{name}-{len(self.children)}"
+        proxy = Proxy(prebuilt(), file_name, full, self.directory, **options)
         self.children.append(proxy)
         return proxy.wait_until_ready() if ready else proxy
 

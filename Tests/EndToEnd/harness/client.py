@@ -69,6 +69,7 @@ def tls_context(trust_bundle, certificate=None, key=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
+    context.set_alpn_protocols(["http/1.1"])
     context.load_verify_locations(trust_bundle)
     if certificate:
         context.load_cert_chain(certificate, key)
