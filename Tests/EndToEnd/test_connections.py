@@ -44,17 +44,19 @@ class Connections(EndToEndCase):
         self.assertEqual(1, sum(seen.method == "POST" for seen in app.requests))
 
     def test_a_get_is_not_sent_again_after_a_byte_of_the_answer(self):
-        def handler(exchange):
-            if exchange.turn == 1:
-                exchange.send(b"HTTP/1.1 200 O")
-                exchange.close()
-            else:
-                echo(exchange)
-        app, proxy = self.plain_hop(handler)
-        with RawClient(proxy.port("outbound")) as client:
-            client.get("orders")
-            self.assertEqual(502, client.get("orders").status)
-        self.assertEqual(2, len(app.requests))
+        for start in (b"HTTP/1.1 200 O", b"HTTP/1.1 103 Early Hints\r\n\r\n"):
+            with self.subTest(start):
+                def handler(exchange, start=start):
+                    if exchange.turn == 1:
+                        exchange.send(start)
+                        exchange.close()
+                    else:
+                        echo(exchange)
+                app, proxy = self.plain_hop(handler)
+                with RawClient(proxy.port("outbound")) as client:
+                    client.get("orders")
+                    self.assertEqual(502, client.get("orders").status)
+                self.assertEqual(2, len(app.requests))
 
     def test_idle_connections_the_app_closed_cost_no_request(self):
         app, proxy = self.plain_hop()

@@ -62,8 +62,16 @@ class Drain(EndToEndCase):
         self.assertNoFailures(load)
 
     def test_the_proxy_in_front_of_the_caller_never_refuses_while_it_drains(self):
-        _, web, _ = self.two_hops(named("orders"), drain={
-            "gracePeriod": "10s", "propagation": "1s"})
+        app = self.app(named("orders"))
+        web = self.proxy("web", {
+            "outbound": snapshots.address(0),
+            # An inbound side has peers that must learn of the drain, which gives it its time.
+            "inbound": {"listen": snapshots.address(0), "plaintext": True,
+                        "application": snapshots.address(app.port)},
+            "drain": {"gracePeriod": "10s", "propagation": "1s"},
+            "mesh": snapshots.mesh(
+                "web", [snapshots.service("orders", [snapshots.route("orders", "o")])],
+                [snapshots.cluster("o", app.port)])})
         held = RawClient(web.port("outbound"))
         self.assertEqual(200, held.get("orders").status)
         web.send(signal.SIGTERM)
