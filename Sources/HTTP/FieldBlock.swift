@@ -152,6 +152,33 @@ public final class FieldBlock {
         return nil
     }
 
+    /// The first field whose known name is in `names` and that is not removed, at or after `from`.
+    public func firstIndex(in names: FieldNameSet, from: Int = 0) -> Int? {
+        guard present & names.bits != 0 else { return nil }
+        var index = from
+        let count = count
+        while index < count {
+            let kind = table[index * 2 + 1]
+            if kind & FieldBlock.removedBit == 0, names.bits &>> (kind & 0x3F) & 1 != 0 {
+                return index
+            }
+            index += 1
+        }
+        return nil
+    }
+
+    /// Removes every field whose known name is in `names`.
+    public func removeAll(in names: FieldNameSet) {
+        guard present & names.bits != 0 else { return }
+        for index in 0..<count {
+            let kind = table[index * 2 + 1]
+            if names.bits &>> (kind & 0x3F) & 1 != 0 {
+                table[index * 2 + 1] = kind | FieldBlock.removedBit
+            }
+        }
+        present &= ~names.bits
+    }
+
     /// The first field with this name, compared without case, that is not removed.
     public func firstIndex(named name: Span<UInt8>, from: Int = 0) -> Int? {
         var index = from
