@@ -17,9 +17,9 @@ public struct FrameDecoder: Sendable {
     private var start = 0
     private var failure: FrameError?
 
-    /// Accepts frames of 1...`bytesMax` bytes; at most `Limits.frameBytesMax`.
+    /// Accepts frames of 1...`bytesMax` bytes; at most `StreamLimits.frameBytesMax`.
     public init(bytesMax: Int) {
-        precondition((1...Limits.frameBytesMax).contains(bytesMax))
+        precondition((1...StreamLimits.frameBytesMax).contains(bytesMax))
         self.bytesMax = bytesMax
     }
 
@@ -75,10 +75,10 @@ public struct FrameDecoder: Sendable {
 
 /// Puts a frame's length before its bytes.
 public enum FrameEncoder {
-    /// The frame on the wire, or nil when `payload` is empty or over `Limits.frameBytesMax`.
+    /// The frame on the wire, or nil when `payload` is empty or over `StreamLimits.frameBytesMax`.
     public static func encode(_ payload: some Collection<UInt8>) -> [UInt8]? {
         let count = payload.count
-        guard (1...Limits.frameBytesMax).contains(count) else { return nil }
+        guard (1...StreamLimits.frameBytesMax).contains(count) else { return nil }
         var frame: [UInt8] = []
         frame.reserveCapacity(count + 4)
         for shift in [24, 16, 8, 0] { frame.append(UInt8(truncatingIfNeeded: count >> shift)) }

@@ -99,7 +99,7 @@ public struct Hello: Sendable, Equatable {
 
     /// Both end up in tables and log lines of people who trust them: no spaces, no control bytes.
     private static func isName(_ text: String) -> Bool {
-        guard (1...Limits.nameBytesMax).contains(text.utf8.count) else { return false }
+        guard (1...StreamLimits.nameBytesMax).contains(text.utf8.count) else { return false }
         return text.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -170,7 +170,7 @@ public struct SnapshotOffer: Sendable, Equatable {
     /// The version the controller believes the proxy holds, 0 for none. Diagnosis only: snapshots
     /// are whole, so nothing is missing when a version was skipped.
     public let previous: UInt64
-    /// JSON of a `MeshSnapshot` without "version".
+    /// JSON of a `MeshSnapshot`, whose version is the reference's.
     public let body: String
 
     /// Announces `body` under `reference`; the receiver checks that they belong together.

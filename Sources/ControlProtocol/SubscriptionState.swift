@@ -23,7 +23,7 @@ public struct SubscriptionState: Sendable {
     public struct Refusal: Sendable, Equatable {
         /// The refused version.
         public let version: UInt64
-        /// The proxy's words, cut to `Limits.reasonBytesMax`.
+        /// The proxy's words, cut to `StreamLimits.reasonBytesMax`.
         public let reason: String
     }
 
@@ -45,8 +45,8 @@ public struct SubscriptionState: Sendable {
 
     /// A subscription before hello.
     public init(
-        digestInterval: Duration = Limits.digestInterval,
-        resendInterval: Duration = Limits.resendInterval
+        digestInterval: Duration = StreamLimits.digestInterval,
+        resendInterval: Duration = StreamLimits.resendInterval
     ) {
         precondition(digestInterval > .zero)
         precondition(resendInterval >= .zero)
@@ -110,7 +110,7 @@ public struct SubscriptionState: Sendable {
     /// The proxy refused a snapshot. It is offered again only after a digest or a change.
     public mutating func nack(version: UInt64, reason: String, now: Duration) {
         guard isOpen else { return }
-        refusal = Refusal(version: version, reason: reason.cut(toBytes: Limits.reasonBytesMax))
+        refusal = Refusal(version: version, reason: reason.cut(toBytes: StreamLimits.reasonBytesMax))
     }
 
     /// The proxy asks for the current snapshot.

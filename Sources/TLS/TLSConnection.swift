@@ -105,7 +105,9 @@ public final class TLSConnection {
     /// Whether `send` may be called.
     public var isEstablished: Bool { phase == .established }
 
-    /// The application protocol agreed on. Makes a string: not for the request path.
+    /// The application protocol agreed on.
+    ///
+    /// Makes a string: not for the request path.
     public var negotiatedProtocol: String? {
         var name: UnsafePointer<UInt8>?
         var count: UInt32 = 0

@@ -73,7 +73,9 @@ enum SVID {
         return .success(id)
     }
 
-    /// All URI names. A repeated extension, which OpenSSL refuses to pick from, gives none.
+    /// All URI names.
+    ///
+    /// A repeated extension, which OpenSSL refuses to pick from, gives none.
     ///
     /// A NUL inside a name stays inside the string and then fails the syntax of `SPIFFEID`.
     static func uriNames(of certificate: OpaquePointer) -> [String] {

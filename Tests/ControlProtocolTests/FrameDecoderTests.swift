@@ -36,9 +36,9 @@ struct FrameDecoderTests {
 
     @Test("The largest length there is is refused, not allocated")
     func largestLength() {
-        var decoder = FrameDecoder(bytesMax: Limits.frameBytesMax)
+        var decoder = FrameDecoder(bytesMax: StreamLimits.frameBytesMax)
         decoder.append([255, 255, 255, 255].span)
-        #expect(throws: FrameError.tooLong(length: .max, bytesMax: Limits.frameBytesMax)) {
+        #expect(throws: FrameError.tooLong(length: .max, bytesMax: StreamLimits.frameBytesMax)) {
             try decoder.next()
         }
     }
@@ -77,7 +77,7 @@ struct FrameDecoderTests {
     func encoderBounds() {
         #expect(FrameEncoder.encode([]) == nil)
         #expect(FrameEncoder.encode([9]) == [0, 0, 0, 1, 9])
-        #expect(FrameEncoder.encode(repeatElement(0, count: Limits.frameBytesMax + 1)) == nil)
+        #expect(FrameEncoder.encode(repeatElement(0, count: StreamLimits.frameBytesMax + 1)) == nil)
         #expect(FrameEncoder.encode(repeatElement(0, count: 0x102))?.prefix(4) == [0, 0, 1, 2])
     }
 }

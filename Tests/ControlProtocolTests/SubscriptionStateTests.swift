@@ -139,9 +139,9 @@ struct SubscriptionStateTests {
     mutating func longReason() throws {
         _ = state.update(try reference(5), now: .zero)
         _ = state.hello(holding: nil, now: .zero)
-        let reason = String(repeating: "é", count: Limits.reasonBytesMax)
+        let reason = String(repeating: "é", count: StreamLimits.reasonBytesMax)
         state.nack(version: 5, reason: reason, now: .zero)
-        #expect(state.refusal?.reason.utf8.count == Limits.reasonBytesMax)
+        #expect(state.refusal?.reason.utf8.count == StreamLimits.reasonBytesMax)
         #expect(state.refusal?.reason.allSatisfy { $0 == "é" } == true)
     }
 

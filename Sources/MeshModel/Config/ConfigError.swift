@@ -86,7 +86,8 @@ public final class ConfigDiagnostics {
     public let file: String?
     /// The first `Limits.errorsMax` errors.
     public private(set) var errors: [ConfigError] = []
-    private var omittedCount = 0
+    /// How many more there were.
+    public private(set) var omittedCount = 0
 
     /// Starts without errors.
     public init(file: String? = nil) {

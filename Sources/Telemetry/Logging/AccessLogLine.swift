@@ -29,9 +29,16 @@ public struct AccessLogLine {
 
     /// A line; see the properties.
     public init(
-        method: Method, status: Int, durationNanoseconds: UInt64, requestBytes: UInt64,
-        responseBytes: UInt64, series: RequestSeriesKey, endpoint: String, retries: Int,
-        flag: ResponseFlag?, trace: TraceContext
+        method: Method,
+        status: Int,
+        durationNanoseconds: UInt64,
+        requestBytes: UInt64,
+        responseBytes: UInt64,
+        series: RequestSeriesKey,
+        endpoint: String,
+        retries: Int,
+        flag: ResponseFlag?,
+        trace: TraceContext
     ) {
         self.method = method
         self.status = status
@@ -51,10 +58,17 @@ public struct AccessLogLine {
     /// session ids. `fields` are those written by `TraceContext.write(into:)`, which
     /// hold the request id.
     public func append(
-        to buffer: ByteBuffer, time: WallTime, path: Span<UInt8>, fields: FieldBlock
+        to buffer: ByteBuffer,
+        time: WallTime,
+        path: Span<UInt8>,
+        fields: FieldBlock
     ) {
         var line = LogLine(
-            into: buffer, time: time, level: level, message: "exchange")
+            into: buffer,
+            time: time,
+            level: level,
+            message: "exchange"
+        )
         line.field("direction", series.direction.label)
         line.field("method", method.label)
         let queryStart = path.firstIndex(of: UInt8(ascii: "?")) ?? path.count

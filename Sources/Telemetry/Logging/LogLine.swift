@@ -34,7 +34,10 @@ public struct LogLine: ~Copyable {
 
     /// Begins a line after what `buffer` holds.
     public init(
-        into buffer: ByteBuffer, time: WallTime, level: LogLevel, message: StaticString
+        into buffer: ByteBuffer,
+        time: WallTime,
+        level: LogLevel,
+        message: StaticString
     ) {
         self.buffer = buffer
         start = buffer.count
@@ -45,7 +48,10 @@ public struct LogLine: ~Copyable {
         buffer.append("\",\"message\":")
         message.withUTF8Buffer { text in
             appendJSONString(
-                unsafe text.span, limit: TelemetryLimits.logValueBytesMax, to: buffer)
+                unsafe text.span,
+                limit: TelemetryLimits.logValueBytesMax,
+                to: buffer
+            )
         }
     }
 
@@ -66,7 +72,10 @@ public struct LogLine: ~Copyable {
         let mark = begin(name)
         value.withUTF8Buffer { text in
             appendJSONString(
-                unsafe text.span, limit: TelemetryLimits.logValueBytesMax, to: buffer)
+                unsafe text.span,
+                limit: TelemetryLimits.logValueBytesMax,
+                to: buffer
+            )
         }
         keepIfWithinBound(mark)
     }

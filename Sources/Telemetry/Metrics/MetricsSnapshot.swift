@@ -20,7 +20,8 @@ public struct MetricsSnapshot: Sendable, Equatable {
             for direction in directions(gauge.definition) {
                 let slot = slot(gauge.rawValue, direction)
                 guard let theirs = other.gauges[slot] else { continue }
-                gauges[slot] = gauges[slot].map { gauge.definition.merge.apply($0, theirs) } ?? theirs
+                gauges[slot] =
+                    gauges[slot].map { gauge.definition.merge.apply($0, theirs) } ?? theirs
             }
         }
         requests.merge(other.requests) { $0.merging($1) }
@@ -72,7 +73,8 @@ struct RequestSeriesSnapshot: Sendable, Equatable {
             outcomes: outcomes.merging(other.outcomes, uniquingKeysWith: &+),
             duration: duration.merging(other.duration),
             requestSize: requestSize.merging(other.requestSize),
-            responseSize: responseSize.merging(other.responseSize))
+            responseSize: responseSize.merging(other.responseSize)
+        )
     }
 }
 

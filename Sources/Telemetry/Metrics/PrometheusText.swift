@@ -25,8 +25,11 @@ public struct MetricSample: Sendable {
 
     /// A sample; see the properties.
     public init(
-        _ name: StaticString, _ help: StaticString, kind: Kind = .gauge,
-        labels: [(name: StaticString, value: String)] = [], value: Double
+        _ name: StaticString,
+        _ help: StaticString,
+        kind: Kind = .gauge,
+        labels: [(name: StaticString, value: String)] = [],
+        value: Double
     ) {
         self.name = name
         self.help = help
@@ -45,7 +48,9 @@ public struct PrometheusText {
 
     /// Appends the page of `snapshot` and `samples` to `buffer`.
     public static func append(
-        _ snapshot: MetricsSnapshot, samples: [MetricSample] = [], to buffer: ByteBuffer
+        _ snapshot: MetricsSnapshot,
+        samples: [MetricSample] = [],
+        to buffer: ByteBuffer
     ) {
         let text = PrometheusText(page: buffer)
         text.requests(snapshot)
@@ -58,7 +63,10 @@ public struct PrometheusText {
         let series = snapshot.requests.sorted { $0.key.sortKey < $1.key.sortKey }
         guard !series.isEmpty else { return }
         header(
-            "http_requests_total", "HTTP requests whose exchange has ended.", kind: "counter")
+            "http_requests_total",
+            "HTTP requests whose exchange has ended.",
+            kind: "counter"
+        )
         for (key, numbers) in series {
             let outcomes = numbers.outcomes.sorted { $0.key.packed < $1.key.packed }
             for (outcome, count) in outcomes {
@@ -70,23 +78,34 @@ public struct PrometheusText {
             }
         }
         histogram(
-            "http_request_duration_seconds", "Time from a request's head to its response's end.",
+            "http_request_duration_seconds",
+            "Time from a request's head to its response's end.",
             series.map { ($0.key.labels, $0.value.duration) },
-            bound: { "\(DurationHistogram.bound($0))" }, sum: { Double($0) / 1e9 })
+            bound: { "\(DurationHistogram.bound($0))" },
+            sum: { Double($0) / 1e9 }
+        )
         histogram(
-            "http_request_size_bytes", "Size of request bodies.",
+            "http_request_size_bytes",
+            "Size of request bodies.",
             series.map { ($0.key.labels, $0.value.requestSize) },
-            bound: { "\(SizeHistogram.bound($0))" }, sum: { Double($0) })
+            bound: { "\(SizeHistogram.bound($0))" },
+            sum: { Double($0) }
+        )
         histogram(
-            "http_response_size_bytes", "Size of response bodies.",
+            "http_response_size_bytes",
+            "Size of response bodies.",
             series.map { ($0.key.labels, $0.value.responseSize) },
-            bound: { "\(SizeHistogram.bound($0))" }, sum: { Double($0) })
+            bound: { "\(SizeHistogram.bound($0))" },
+            sum: { Double($0) }
+        )
     }
 
     private func histogram(
-        _ name: StaticString, _ help: StaticString,
+        _ name: StaticString,
+        _ help: StaticString,
         _ series: [(labels: [(StaticString, String)], numbers: HistogramSnapshot)],
-        bound: (Int) -> String, sum: (UInt64) -> Double
+        bound: (Int) -> String,
+        sum: (UInt64) -> Double
     ) {
         header(name, help, kind: "histogram")
         for (labels, numbers) in series {
@@ -139,7 +158,10 @@ public struct PrometheusText {
         for sample in samples {
             if "\(sample.name)" != previous {
                 header(
-                    sample.name, sample.help, kind: sample.kind == .counter ? "counter" : "gauge")
+                    sample.name,
+                    sample.help,
+                    kind: sample.kind == .counter ? "counter" : "gauge"
+                )
             }
             previous = "\(sample.name)"
             line(sample.name, labels: sample.labels) { $0.append(Self.number(sample.value)) }
@@ -147,7 +169,8 @@ public struct PrometheusText {
     }
 
     private func directionLabel(
-        _ definition: MetricDefinition, _ direction: Direction
+        _ definition: MetricDefinition,
+        _ direction: Direction
     ) -> [(StaticString, String)] {
         definition.hasDirection ? [("direction", "\(direction.label)")] : []
     }
@@ -165,7 +188,9 @@ public struct PrometheusText {
     }
 
     private func line(
-        _ name: StaticString, suffix: StaticString = "", labels: [(StaticString, String)],
+        _ name: StaticString,
+        suffix: StaticString = "",
+        labels: [(StaticString, String)],
         value: (ByteBuffer) -> Void
     ) {
         page.append(name)

@@ -20,8 +20,11 @@ public struct MetricDefinition: Sendable {
     public let merge: Merge
 
     init(
-        _ name: StaticString, _ help: StaticString, direction: Bool = false,
-        label: StaticString? = nil, merge: Merge = .sum
+        _ name: StaticString,
+        _ help: StaticString,
+        direction: Bool = false,
+        label: StaticString? = nil,
+        merge: Merge = .sum
     ) {
         self.name = name
         self.help = help
@@ -52,76 +55,113 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
             .init("mesh_connections_closed_total", "Accepted connections closed.", direction: true)
         case .connectionsRefused:
             .init(
-                "mesh_connections_refused_total", "Connections closed at once: too many are open.",
-                direction: true)
+                "mesh_connections_refused_total",
+                "Connections closed at once: too many are open.",
+                direction: true
+            )
         case .acceptPauses:
             .init(
-                "mesh_accept_pauses_total", "Pauses of accepting for lack of descriptors.",
-                direction: true, label: "reason")
+                "mesh_accept_pauses_total",
+                "Pauses of accepting for lack of descriptors.",
+                direction: true,
+                label: "reason"
+            )
         case .downstreamBytesReceived:
             .init(
-                "mesh_downstream_received_bytes_total", "Bytes from downstream, TLS included.",
-                direction: true)
+                "mesh_downstream_received_bytes_total",
+                "Bytes from downstream, TLS included.",
+                direction: true
+            )
         case .downstreamBytesSent:
             .init(
-                "mesh_downstream_sent_bytes_total", "Bytes to downstream, TLS included.",
-                direction: true)
+                "mesh_downstream_sent_bytes_total",
+                "Bytes to downstream, TLS included.",
+                direction: true
+            )
         case .tlsHandshakes:
             .init("mesh_tls_handshakes_total", "TLS handshakes completed.", direction: true)
         case .tlsResumptions:
             .init("mesh_tls_resumptions_total", "TLS handshakes that resumed.", direction: true)
         case .tlsFailures:
             .init(
-                "mesh_tls_failures_total", "TLS handshakes failed or refused.", direction: true,
-                label: "reason")
+                "mesh_tls_failures_total",
+                "TLS handshakes failed or refused.",
+                direction: true,
+                label: "reason"
+            )
         case .malformedRequests:
             .init(
-                "mesh_malformed_requests_total", "Requests refused as malformed or too large.",
-                direction: true, label: "reason")
+                "mesh_malformed_requests_total",
+                "Requests refused as malformed or too large.",
+                direction: true,
+                label: "reason"
+            )
         case .malformedResponses:
             .init(
-                "mesh_malformed_responses_total", "Responses refused as malformed or too large.",
-                direction: true, label: "reason")
+                "mesh_malformed_responses_total",
+                "Responses refused as malformed or too large.",
+                direction: true,
+                label: "reason"
+            )
         case .localReplies:
             .init(
-                "mesh_local_replies_total", "Responses made by the proxy itself.",
-                direction: true, label: "cause")
+                "mesh_local_replies_total",
+                "Responses made by the proxy itself.",
+                direction: true,
+                label: "cause"
+            )
         case .timeouts:
             .init("mesh_timeouts_total", "Time limits reached.", direction: true, label: "kind")
         case .upstreamConnects:
             .init("mesh_upstream_connects_total", "Upstream connections made.", direction: true)
         case .upstreamConnectFailures:
             .init(
-                "mesh_upstream_connect_failures_total", "Upstream connections that failed.",
-                direction: true, label: "reason")
+                "mesh_upstream_connect_failures_total",
+                "Upstream connections that failed.",
+                direction: true,
+                label: "reason"
+            )
         case .upstreamReuses:
             .init(
-                "mesh_upstream_reuses_total", "Requests sent on a pooled connection.",
-                direction: true)
+                "mesh_upstream_reuses_total",
+                "Requests sent on a pooled connection.",
+                direction: true
+            )
         case .upstreamStale:
             .init(
-                "mesh_upstream_stale_total", "Pooled connections found dead when used.",
-                direction: true)
+                "mesh_upstream_stale_total",
+                "Pooled connections found dead when used.",
+                direction: true
+            )
         case .upstreamBytesReceived:
             .init(
-                "mesh_upstream_received_bytes_total", "Bytes from upstream, TLS included.",
-                direction: true)
+                "mesh_upstream_received_bytes_total",
+                "Bytes from upstream, TLS included.",
+                direction: true
+            )
         case .upstreamBytesSent:
             .init(
-                "mesh_upstream_sent_bytes_total", "Bytes to upstream, TLS included.",
-                direction: true)
+                "mesh_upstream_sent_bytes_total",
+                "Bytes to upstream, TLS included.",
+                direction: true
+            )
         case .retries:
             .init("mesh_retries_total", "Requests sent again.", direction: true, label: "reason")
         case .retriesRefused:
             .init(
-                "mesh_retries_refused_total", "Failures that were not safe to retry.",
-                direction: true, label: "reason")
+                "mesh_retries_refused_total",
+                "Failures that were not safe to retry.",
+                direction: true,
+                label: "reason"
+            )
         case .snapshotsApplied:
             .init("mesh_snapshots_applied_total", "Configuration snapshots put to use.")
         case .snapshotsRefused:
             .init(
-                "mesh_snapshots_refused_total", "Configuration snapshots refused.",
-                label: "reason")
+                "mesh_snapshots_refused_total",
+                "Configuration snapshots refused.",
+                label: "reason"
+            )
         case .certificatesApplied:
             .init("mesh_certificates_applied_total", "Certificates put to use.")
         case .logLinesDropped:
@@ -153,8 +193,10 @@ public enum ProxyGauge: Int, Sendable, CaseIterable {
             .init("mesh_draining", "1 while the proxy drains.", merge: .maximum)
         case .snapshotVersion:
             .init(
-                "mesh_snapshot_version", "Configuration version that every worker uses.",
-                merge: .minimum)
+                "mesh_snapshot_version",
+                "Configuration version that every worker uses.",
+                merge: .minimum
+            )
         case .workers:
             .init("mesh_workers", "Worker threads that answered this query.")
         }

@@ -21,7 +21,10 @@ public struct RequestSeriesKey: Sendable, Hashable {
 
     /// A key; see the properties.
     public init(
-        direction: Direction, service: String, route: String = "", cluster: String = "",
+        direction: Direction,
+        service: String,
+        route: String = "",
+        cluster: String = "",
         peer: String = ""
     ) {
         self.direction = direction
@@ -34,8 +37,12 @@ public struct RequestSeriesKey: Sendable, Hashable {
     /// The key of everything that is over the bound on series.
     static func other(_ direction: Direction) -> RequestSeriesKey {
         RequestSeriesKey(
-            direction: direction, service: "other", route: "other", cluster: "other",
-            peer: "other")
+            direction: direction,
+            service: "other",
+            route: "other",
+            cluster: "other",
+            peer: "other"
+        )
     }
 }
 
@@ -92,8 +99,12 @@ public final class RequestSeries {
     ///
     /// `status` is 0 when no response was sent; the sizes are those of the bodies.
     public func record(
-        method: Method, status: Int, duration nanoseconds: UInt64, requestBytes: UInt64,
-        responseBytes: UInt64, flag: ResponseFlag?
+        method: Method,
+        status: Int,
+        duration nanoseconds: UInt64,
+        requestBytes: UInt64,
+        responseBytes: UInt64,
+        flag: ResponseFlag?
     ) {
         count(RequestOutcome(method: method, status: status, flag: flag).packed)
         duration.record(nanoseconds: nanoseconds)
@@ -122,9 +133,12 @@ public final class RequestSeries {
         RequestSeriesSnapshot(
             outcomes: Dictionary(
                 outcomes.map { (RequestOutcome(packed: $0.packed), $0.count) },
-                uniquingKeysWith: +),
-            duration: HistogramSnapshot(duration), requestSize: HistogramSnapshot(requestSize),
-            responseSize: HistogramSnapshot(responseSize))
+                uniquingKeysWith: +
+            ),
+            duration: HistogramSnapshot(duration),
+            requestSize: HistogramSnapshot(requestSize),
+            responseSize: HistogramSnapshot(responseSize)
+        )
     }
 }
 

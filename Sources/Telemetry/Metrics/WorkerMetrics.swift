@@ -6,7 +6,9 @@
 //
 // Invariants: counters never go down; nothing grows past `TelemetryLimits`.
 
-/// All counters, gauges and request series of one worker. Worker-confined.
+/// All counters, gauges and request series of one worker.
+///
+/// Worker-confined.
 public final class WorkerMetrics {
     private var counters = [64 of UInt64](repeating: 0)
     private var labelled = ContiguousArray<LabelledCounter>()
@@ -18,7 +20,9 @@ public final class WorkerMetrics {
         precondition(2 * ProxyCounter.allCases.count <= counters.count)
         precondition(2 * ProxyGauge.allCases.count <= gauges.count)
         labelled = ContiguousArray(
-            repeating: LabelledCounter(), count: 2 * ProxyCounter.allCases.count)
+            repeating: LabelledCounter(),
+            count: 2 * ProxyCounter.allCases.count
+        )
         for direction in Direction.allCases {
             let key = RequestSeriesKey.other(direction)
             series[key] = RequestSeries(key: key)

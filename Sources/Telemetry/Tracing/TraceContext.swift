@@ -50,11 +50,14 @@ public struct TraceContext: Sendable, Equatable {
     ///
     /// `samplesNewTraces` is the sampled flag of a trace whose caller left the decision open.
     public static func adopt(
-        from fields: FieldBlock, samplesNewTraces: Bool = false,
+        from fields: FieldBlock,
+        samplesNewTraces: Bool = false,
         generator: inout some RandomNumberGenerator
     ) -> TraceContext {
         var context = TraceContext(
-            spanID: nonZero(&generator), isSampled: samplesNewTraces)
+            spanID: nonZero(&generator),
+            isSampled: samplesNewTraces
+        )
         let hasTraceparent = context.adoptTraceparent(fields)
         if hasTraceparent { context.inspectTracestate(fields) }
         context.adoptB3(fields, isOverruled: hasTraceparent)

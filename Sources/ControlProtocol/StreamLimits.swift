@@ -1,5 +1,5 @@
 /// Every bound of the control stream.
-public enum Limits {
+public enum StreamLimits {
     /// Longest frame either end may send: a snapshot of about 50,000 endpoints.
     public static let frameBytesMax = 16 << 20
     /// Longest frame a proxy sends: a request is at most 16 KiB of PEM, the rest is names.
