@@ -330,7 +330,8 @@ final class Exchange: TimerTarget {
         }
         responseBytes = UInt64(body.count)
         downstream.sendHead(response)
-        body.withSpan { downstream.sendBody($0) }
+        // RFC 9110 §9.3.2: the length of what GET would have got, and none of it.
+        if head.method != .head { body.withSpan { downstream.sendBody($0) } }
         downstream.sendEnd(trailers: nil)
     }
 

@@ -25,6 +25,7 @@ final class UpstreamConnection: TransportConnection {
 
     // The exchange under way.
     private var requestEnded = false
+    private var responseBegan = false
     private var responseEnded = false
     private var keepAlive = true
     private var requestFraming = BodyLength.none
@@ -64,6 +65,7 @@ final class UpstreamConnection: TransportConnection {
         phase = .leased
         self.exchange = exchange
         requestEnded = false
+        responseBegan = false
         responseEnded = false
         keepAlive = true
         if let stream { return stream }
@@ -145,20 +147,21 @@ final class UpstreamConnection: TransportConnection {
             // Bytes nobody asked for: what follows could be taken for the answer to the next request.
             return abort()
         }
+        responseBegan = true
         if let pending { return pending.append(bytes) }
         decode(bytes)
     }
 
     override func onPlaintextEnd(isTruncated: Bool) {
         guard phase == .leased else { return abort() }
-        guard !isTruncated else { return fail(.upstreamClosed(connectionWasReused: isReused)) }
+        guard !isTruncated else { return fail(.upstreamClosed(connectionWasReused: maybeStale)) }
         do {
             let event = try decoder.endOfInput()
-            guard case .end = event else { return fail(.upstreamClosed(connectionWasReused: isReused)) }
+            guard case .end = event else { return fail(.upstreamClosed(connectionWasReused: maybeStale)) }
             keepAlive = false
             endResponse(hasTrailers: false)
         } catch {
-            fail(.upstreamClosed(connectionWasReused: isReused))
+            fail(.upstreamClosed(connectionWasReused: maybeStale))
         }
     }
 
@@ -197,7 +200,7 @@ final class UpstreamConnection: TransportConnection {
             let exchange = exchange
             self.exchange = nil
             pool.leaseEnded()
-            exchange?.upstreamFailed(.upstreamClosed(connectionWasReused: isReused))
+            exchange?.upstreamFailed(.upstreamClosed(connectionWasReused: maybeStale))
         case .over: break
         }
         stream = nil
@@ -206,7 +209,9 @@ final class UpstreamConnection: TransportConnection {
 
     // MARK: Decoding
 
-    private var isReused: Bool { exchangesServed > 0 }
+    /// Whether its end may be that of an idle connection which met our request on its way: after a
+    /// byte of a response, interim ones too, the request has been seen.
+    private var maybeStale: Bool { exchangesServed > 0 && !responseBegan }
 
     private func decode(_ input: Span<UInt8>) {
         var offset = 0
