@@ -438,7 +438,7 @@ public final class ControlClient: TimerTarget {
 
     private func install(_ issued: IssuedIdentity, from connection: ControlConnection) {
         let saved: SavedIdentity
-        do {
+        do throws(Acceptance.Refusal) {
             guard let pending else { throw Acceptance.Refusal(reason: "no request is open") }
             saved = try Acceptance.certificate(
                 issued,
