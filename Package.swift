@@ -73,6 +73,13 @@ targets += [
         swiftSettings: base)
 ]
 var products: [Product] = [.executable(name: "mesh-proxy", targets: ["mesh-proxy"])]
+if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
+    targets += [
+        .executableTarget(
+            name: "bench-http1", dependencies: ["HTTP1", "HTTP", "Bytes", "Time"],
+            path: "Tests/Benchmarks/HTTP1", swiftSettings: base)
+    ]
+}
 var dependencies: [Package.Dependency] = []
 
 if !dataPlaneOnly {
