@@ -43,7 +43,8 @@ targets += module("Time", ["CLinux"], unsafe: true)
 targets += module("Bytes", unsafe: true)
 targets += module("Reactor", ["CLinux", "Time", "Bytes"], unsafe: true)
 targets += module("MeshModel")
-targets += module("TLS", ["COpenSSL", "Bytes", "MeshModel"], unsafe: true)
+targets += module(
+    "TLS", ["COpenSSL", "Bytes", "MeshModel"], unsafe: true, tests: ["MeshTesting"])
 targets += module("HTTP", ["Bytes"])
 targets += module("HTTP1", ["HTTP", "Bytes"])
 targets += module("Traffic", ["HTTP", "MeshModel", "Time", "Bytes"])
@@ -54,10 +55,15 @@ targets += module(
     ["HTTP", "HTTP1", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time", "Bytes"])
 targets += module(
     "ControlClient",
-    ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"])
+    ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"],
+    tests: ["MeshTesting", "COpenSSL"])
 targets += module(
     "Admin", ["Telemetry", "MeshModel", "HTTP", "HTTP1", "Reactor", "Bytes", "Time"])
 targets += [
+    // What several test targets share; a plain target so that they can import it.
+    .target(
+        name: "MeshTesting", dependencies: ["COpenSSL", "TLS", "MeshModel"],
+        path: "Tests/MeshTesting", swiftSettings: base),
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [

@@ -1,0 +1,253 @@
+// The fields of one message, in order, in one block of bytes.
+//
+// What it is: a byte store in which every field line stands exactly as HTTP/1.1 writes it,
+// `Name: value CRLF`, and a flat table of where each line begins. So forwarding unchanged fields is a
+// copy of a few contiguous runs, not a walk over names and values.
+// What it is not: a dictionary. Order, repetition and the sender's case are part of the message.
+//
+// Invariants:
+// - the store is append-only between two `clear()`; a removed line keeps its bytes and is skipped
+// - names are tokens and values hold no CR, LF or NUL: the decoders check what they append, and
+//   whoever appends something else checks it before
+// - `present` has the bit of every known name that was ever appended since `clear()`
+
+public import Bytes
+
+/// The ordered fields of one message.
+///
+/// Reused from message to message and worker-confined. Indices stay valid until `clear()`.
+public final class FieldBlock {
+    private struct Entry {
+        var start: UInt32
+        var nameCount: UInt32
+        var valueCount: UInt32
+        var name: FieldName
+        var isRemoved: Bool
+
+        var nameRange: Range<Int> { Int(start)..<Int(start) + Int(nameCount) }
+        var valueRange: Range<Int> {
+            let from = Int(start) + Int(nameCount) + 2
+            return from..<from + Int(valueCount)
+        }
+        var end: Int { Int(start) + Int(nameCount) + Int(valueCount) + 4 }
+    }
+
+    private let store = ByteBuffer()
+    private var entries = ContiguousArray<Entry>()
+    private var present: UInt64 = 0
+
+    /// Makes an empty block; nothing is allocated until the first field.
+    public init() {}
+
+    /// Number of field lines, removed ones included; valid indices are `0..<count`.
+    public var count: Int { entries.count }
+
+    /// Bytes of all lines, removed ones included.
+    public var byteCount: Int { store.count }
+
+    /// Drops all fields. Keeps the memory, unless an unusually large message made it grow.
+    public func clear() {
+        if store.capacity > FieldBlock.retainedBytesMax {
+            store.release()
+        } else {
+            store.clear()
+        }
+        entries.removeAll(keepingCapacity: entries.capacity <= FieldBlock.retainedCountMax)
+        present = 0
+    }
+
+    /// Drops all fields and gives the memory back, for a connection that goes idle.
+    public func release() {
+        store.release()
+        entries = ContiguousArray()
+        present = 0
+    }
+
+    /// Appends a field with any name; the caller vouches for the bytes.
+    public func append(name: Span<UInt8>, value: Span<UInt8>) {
+        append(FieldName(matching: name), name: name, value: value)
+    }
+
+    /// Appends a field whose name the caller has already recognised.
+    public func append(_ known: FieldName, name: Span<UInt8>, value: Span<UInt8>) {
+        let start = store.count
+        store.append(name)
+        store.append(": ")
+        store.append(value)
+        add(known, start: start, nameCount: name.count, valueCount: value.count)
+    }
+
+    /// Appends a whole line that already reads `Name: value CRLF`, the first `nameCount` bytes being
+    /// the name.
+    public func append(line: Span<UInt8>, nameCount: Int, known: FieldName) {
+        precondition(nameCount > 0 && line.count >= nameCount + 4)
+        let start = store.count
+        store.append(line)
+        insert(known, start: start, nameCount: nameCount, valueCount: line.count - nameCount - 4)
+    }
+
+    /// Appends a known field; the caller vouches for the value.
+    public func append(_ name: FieldName, _ value: Span<UInt8>) {
+        let start = begin(name)
+        store.append(value)
+        end(name, start: start)
+    }
+
+    /// Appends a known field with a fixed value.
+    public func append(_ name: FieldName, _ value: StaticString) {
+        let start = begin(name)
+        store.append(value)
+        end(name, start: start)
+    }
+
+    /// Appends a known field whose value is what `value` holds; the caller vouches for the bytes.
+    public func append(_ name: FieldName, _ value: ByteBuffer) {
+        let start = begin(name)
+        store.append(value)
+        end(name, start: start)
+    }
+
+    /// Appends a known field with a decimal number.
+    public func append(_ name: FieldName, decimal value: UInt64) {
+        let start = begin(name)
+        store.append(decimal: value)
+        end(name, start: start)
+    }
+
+    /// Which known name the field at `index` has.
+    public func known(at index: Int) -> FieldName { entries[index].name }
+
+    /// Whether the field at `index` was removed.
+    public func isRemoved(at index: Int) -> Bool { entries[index].isRemoved }
+
+    /// Removes the field at `index`; other indices stay as they are.
+    public func remove(at index: Int) { entries[index].isRemoved = true }
+
+    /// Removes every field with this known name.
+    public func removeAll(_ name: FieldName) {
+        precondition(name != .other, "other is not one name")
+        guard present & (1 << UInt64(name.rawValue)) != 0 else { return }
+        for index in entries.indices where entries[index].name == name {
+            entries[index].isRemoved = true
+        }
+        present &= ~(1 << UInt64(name.rawValue))
+    }
+
+    /// The first field with this known name that is not removed, at or after `from`.
+    public func firstIndex(of name: FieldName, from: Int = 0) -> Int? {
+        precondition(name != .other, "other is not one name")
+        guard present & (1 << UInt64(name.rawValue)) != 0 else { return nil }
+        var index = from
+        while index < entries.count {
+            if entries[index].name == name && !entries[index].isRemoved { return index }
+            index += 1
+        }
+        return nil
+    }
+
+    /// The first field with this name, compared without case, that is not removed.
+    public func firstIndex(named name: Span<UInt8>, from: Int = 0) -> Int? {
+        var index = from
+        while index < entries.count {
+            if !entries[index].isRemoved && withName(at: index, { $0.matches(name) }) {
+                return index
+            }
+            index += 1
+        }
+        return nil
+    }
+
+    /// Whether a field with this known name is there and not removed.
+    public func contains(_ name: FieldName) -> Bool { firstIndex(of: name) != nil }
+
+    /// Lends the name of the field at `index`, in the sender's case.
+    public func withName<R, E: Error>(
+        at index: Int, _ body: (Span<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        try store.withSpan(entries[index].nameRange, body)
+    }
+
+    /// Lends the value of the field at `index`, without surrounding white space.
+    public func withValue<R, E: Error>(
+        at index: Int, _ body: (Span<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        try store.withSpan(entries[index].valueRange, body)
+    }
+
+    /// Whether the value at `index` is exactly `literal`.
+    public func valueEquals(_ literal: StaticString, at index: Int) -> Bool {
+        withValue(at: index) { $0.equals(literal) }
+    }
+
+    /// Whether the value at `index` is `literal` when letters are compared without case.
+    public func valueMatches(_ literal: StaticString, at index: Int) -> Bool {
+        withValue(at: index) { $0.matches(literal) }
+    }
+
+    /// Whether a comma-separated list, over all lines of `name`, has this member, without case.
+    public func hasToken(_ token: StaticString, in name: FieldName) -> Bool {
+        var from = 0
+        while let index = firstIndex(of: name, from: from) {
+            let isMember = withValue(at: index) { value in
+                var position = 0
+                while let range = value.nextListMember(at: &position) {
+                    if value.extracting(range).matches(token) { return true }
+                }
+                return false
+            }
+            if isMember { return true }
+            from = index + 1
+        }
+        return false
+    }
+
+    /// Appends the lines of all fields that are not removed to `buffer`.
+    public func appendLines(to buffer: ByteBuffer) {
+        var from = 0
+        var to = 0
+        for entry in entries {
+            if entry.isRemoved {
+                if to > from { buffer.append(store, from..<to) }
+                from = entry.end
+            }
+            to = entry.end
+        }
+        if to > from { buffer.append(store, from..<to) }
+    }
+
+    /// Number of bytes of memory the block keeps.
+    public var capacity: Int {
+        store.capacity + entries.capacity * MemoryLayout<Entry>.stride
+    }
+
+    private func begin(_ name: FieldName) -> Int {
+        precondition(name != .other, "other has no spelling")
+        let start = store.count
+        store.append(name.spelling)
+        store.append(": ")
+        return start
+    }
+
+    private func end(_ name: FieldName, start: Int) {
+        let nameCount = name.spelling.utf8CodeUnitCount
+        let valueCount = store.count - start - nameCount - 2
+        add(name, start: start, nameCount: nameCount, valueCount: valueCount)
+    }
+
+    private func add(_ name: FieldName, start: Int, nameCount: Int, valueCount: Int) {
+        store.append("\r\n")
+        insert(name, start: start, nameCount: nameCount, valueCount: valueCount)
+    }
+
+    private func insert(_ name: FieldName, start: Int, nameCount: Int, valueCount: Int) {
+        entries.append(
+            Entry(
+                start: UInt32(start), nameCount: UInt32(nameCount),
+                valueCount: UInt32(valueCount), name: name, isRemoved: false))
+        present |= 1 << UInt64(name.rawValue)
+    }
+
+    /// What a block keeps over `clear()`: holds an ordinary head; a rare large one is given back.
+    private static let retainedBytesMax = 8 << 10
+    private static let retainedCountMax = 256
+}

@@ -1,0 +1,200 @@
+// The head of a request, whatever version it came in.
+//
+// What it is: one byte store for method, target and authority, beside the fields. Filled by a
+// decoder, edited by the proxy, read by an encoder, then reused for the next request.
+//
+// Invariants, which the decoders establish:
+// - the target is in origin form (`/path?query`) or `*`; it holds visible ASCII only and no fragment
+// - the authority, when there is one, is a valid `host[:port]`, equal to the one Host field
+
+import Bytes
+
+/// The head of one request; reused from request to request and worker-confined.
+public final class RequestHead {
+    /// The header fields.
+    public let fields = FieldBlock()
+    private let store = ByteBuffer()
+    private var methodCode = Method.other
+    private var versionCode = HTTPVersion.http11
+    private var methodRange = 0..<0
+    private var targetRange = 0..<0
+    private var pathCountStored = 0
+    private var authorityRange = 0..<0
+    private var hostRange = 0..<0
+    private var portNumber: UInt16?
+    private var length = BodyLength.none
+    private var schemeCode: Scheme?
+    private var expects100 = false
+    private var keepAlive = true
+
+    /// Makes an empty head; nothing is allocated until the first request.
+    public init() {}
+
+    /// The method.
+    public var method: Method { methodCode }
+
+    /// The version the request was received in.
+    public var version: HTTPVersion { versionCode }
+
+    /// How the end of the body is known.
+    public var bodyLength: BodyLength { length }
+
+    /// Whether the sender waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    public var expectsContinue: Bool { expects100 }
+
+    /// Whether the sender wants the connection to stay open after this exchange.
+    ///
+    /// A request in HTTP/1.0 wants it only with `Connection: keep-alive`.
+    public var wantsKeepAlive: Bool { keepAlive }
+
+    /// The port the sender wrote in the authority, or nil.
+    public var port: UInt16? { portNumber }
+
+    /// The scheme when the target came in absolute form, as clients of an explicit proxy send it.
+    public var scheme: Scheme? { schemeCode }
+
+    /// Whether the request names an authority; only HTTP/1.0 may leave it out.
+    public var hasAuthority: Bool { !authorityRange.isEmpty }
+
+    /// Lends the method as it was written, also when it is `other`.
+    public func withMethod<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(methodRange, body)
+    }
+
+    /// Lends path and query as they are forwarded.
+    public func withTarget<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(targetRange, body)
+    }
+
+    /// Lends the path, without `?` and query.
+    public func withPath<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(
+            targetRange.lowerBound..<targetRange.lowerBound + pathCountStored, body)
+    }
+
+    /// Lends `host[:port]` as the sender wrote it; empty without authority.
+    public func withAuthority<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(authorityRange, body)
+    }
+
+    /// Lends the host in lower case, an IPv6 address with its brackets; empty without authority.
+    public func withHost<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(hostRange, body)
+    }
+
+    /// Makes the head empty for the next request.
+    public func clear() {
+        fields.clear()
+        if store.capacity > RequestHead.retainedBytesMax {
+            store.release()
+        } else {
+            store.clear()
+        }
+        reset()
+    }
+
+    /// Makes the head empty and gives its memory back, for a connection that goes idle.
+    public func release() {
+        fields.release()
+        store.release()
+        reset()
+    }
+
+    /// Sets the method by its token; the caller has checked that it is one.
+    public func set(method token: Span<UInt8>) {
+        methodCode = Method(matching: token)
+        methodRange = append(token)
+    }
+
+    /// Sets a method that has a token of its own, for a request the proxy makes.
+    public func set(method: Method) {
+        precondition(method != .other, "other has no token")
+        methodCode = method
+        let start = store.count
+        store.append(method.token)
+        methodRange = start..<store.count
+    }
+
+    /// Sets path and query, or `*`; the caller has checked the bytes.
+    ///
+    /// An empty path, as in `http://host?query`, becomes `/` (RFC 9112 §3.2.1).
+    public func set(target: Span<UInt8>) {
+        let start = store.count
+        if target.isEmpty || target[0] == UInt8(ascii: "?") { store.append(UInt8(ascii: "/")) }
+        store.append(target)
+        targetRange = start..<store.count
+        pathCountStored = store.withSpan(targetRange) {
+            $0.firstIndex(of: UInt8(ascii: "?")) ?? $0.count
+        }
+    }
+
+    /// Sets the target to `*`, which speaks of the server as a whole.
+    public func setAsteriskTarget() {
+        let start = store.count
+        store.append("*")
+        targetRange = start..<store.count
+        pathCountStored = 1
+    }
+
+    /// Sets the scheme of a target in absolute form.
+    public func set(scheme: Scheme) { schemeCode = scheme }
+
+    /// Sets the authority from a checked `host[:port]` whose first `hostCount` bytes are the host.
+    public func set(authority: Span<UInt8>, hostCount: Int, port: UInt16?) {
+        precondition(hostCount >= 0 && hostCount <= authority.count)
+        authorityRange = append(authority)
+        portNumber = port
+        // Hosts are compared by everyone after us and without case (RFC 9110 §4.2.3), so the folding
+        // is done once. Most senders write lower case, which needs no second copy.
+        guard (0..<hostCount).contains(where: { isUppercase(authority[$0]) }) else {
+            hostRange = authorityRange.lowerBound..<authorityRange.lowerBound + hostCount
+            return
+        }
+        let start = store.count
+        for index in 0..<hostCount {
+            let byte = authority[index]
+            store.append(isUppercase(byte) ? byte | 0x20 : byte)
+        }
+        hostRange = start..<store.count
+    }
+
+    /// Sets the version.
+    public func set(version: HTTPVersion) { versionCode = version }
+
+    /// Sets what the fields say about the body and the connection.
+    public func set(bodyLength: BodyLength, expectsContinue: Bool, wantsKeepAlive: Bool) {
+        precondition(bodyLength != .untilClose, "a request cannot end by closing")
+        length = bodyLength
+        expects100 = expectsContinue
+        keepAlive = wantsKeepAlive
+    }
+
+    /// Number of bytes of memory the head keeps.
+    public var capacity: Int { store.capacity + fields.capacity }
+
+    private func append(_ bytes: Span<UInt8>) -> Range<Int> {
+        let start = store.count
+        store.append(bytes)
+        return start..<store.count
+    }
+
+    private func reset() {
+        methodCode = .other
+        versionCode = .http11
+        methodRange = 0..<0
+        targetRange = 0..<0
+        pathCountStored = 0
+        authorityRange = 0..<0
+        hostRange = 0..<0
+        portNumber = nil
+        schemeCode = nil
+        length = .none
+        expects100 = false
+        keepAlive = true
+    }
+
+    private static let retainedBytesMax = 2 << 10
+}
+
+@inline(__always)
+private func isUppercase(_ byte: UInt8) -> Bool { byte >= 0x41 && byte <= 0x5A }

@@ -1,0 +1,117 @@
+import Bytes
+
+/// The head of one response; reused from response to response and worker-confined.
+public final class ResponseHead {
+    /// The header fields.
+    public let fields = FieldBlock()
+    private let store = ByteBuffer()
+    private var statusCode = 0
+    private var versionCode = HTTPVersion.http11
+    private var length = BodyLength.none
+    private var keepAlive = true
+
+    /// Makes an empty head; nothing is allocated until the first response.
+    public init() {}
+
+    /// The status code, 100...599 by the book, up to 999 by what is accepted (RFC 9110 §15).
+    public var status: Int { statusCode }
+
+    /// The version the response was received in.
+    public var version: HTTPVersion { versionCode }
+
+    /// How the end of the body is known.
+    public var bodyLength: BodyLength { length }
+
+    /// Whether the sender keeps the connection open after this response.
+    public var wantsKeepAlive: Bool { keepAlive }
+
+    /// Whether this is a 1xx response, after which another head follows.
+    public var isInterim: Bool { statusCode < 200 }
+
+    /// Lends the reason phrase as it was received; often empty, never trusted.
+    public func withReason<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(body)
+    }
+
+    /// Makes the head empty for the next response.
+    public func clear() {
+        fields.clear()
+        if store.capacity > ResponseHead.retainedBytesMax {
+            store.release()
+        } else {
+            store.clear()
+        }
+        reset()
+    }
+
+    /// Makes the head empty and gives its memory back, for a connection that goes idle.
+    public func release() {
+        fields.release()
+        store.release()
+        reset()
+    }
+
+    /// Sets status and reason phrase; the caller has checked the bytes.
+    public func set(status: Int, reason: Span<UInt8>) {
+        precondition(status >= 100 && status <= 999)
+        statusCode = status
+        store.clear()
+        store.append(reason)
+    }
+
+    /// Sets the status and its standard reason phrase, for a response the proxy makes.
+    public func set(status: Int) {
+        precondition(status >= 100 && status <= 999)
+        statusCode = status
+        store.clear()
+        store.append(ResponseHead.reason(of: status))
+    }
+
+    /// Sets the version.
+    public func set(version: HTTPVersion) { versionCode = version }
+
+    /// Sets what the fields say about the body and the connection.
+    public func set(bodyLength: BodyLength, wantsKeepAlive: Bool) {
+        length = bodyLength
+        keepAlive = wantsKeepAlive
+    }
+
+    /// Number of bytes of memory the head keeps.
+    public var capacity: Int { store.capacity + fields.capacity }
+
+    /// The reason phrase of the registered status codes a proxy makes; empty for others.
+    public static func reason(of status: Int) -> StaticString {
+        switch status {
+        case 100: "Continue"
+        case 200: "OK"
+        case 204: "No Content"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 413: "Content Too Large"
+        case 414: "URI Too Long"
+        case 421: "Misdirected Request"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 505: "HTTP Version Not Supported"
+        default: ""
+        }
+    }
+
+    private func reset() {
+        statusCode = 0
+        versionCode = .http11
+        length = .none
+        keepAlive = true
+    }
+
+    private static let retainedBytesMax = 1 << 10
+}

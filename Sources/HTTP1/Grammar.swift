@@ -1,0 +1,138 @@
+// The character sets and small productions of RFC 9110 and RFC 3986 that heads are checked against.
+//
+// A set is two words of bits, one for each half of ASCII: a test is a shift and a mask, without a
+// table in memory. The tests check every byte against the letters of the RFC.
+
+import Bytes
+import HTTP
+
+enum Grammar {
+    /// tchar of RFC 9110 §5.6.2.
+    @inline(__always)
+    static func isToken(_ byte: UInt8) -> Bool {
+        isMember(byte, low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE)
+    }
+
+    /// unreserved and sub-delims of RFC 3986 §3.2.2: a registered name without percent-encoding.
+    @inline(__always)
+    static func isRegisteredName(_ byte: UInt8) -> Bool {
+        isMember(byte, low: 0x2BFF_7FD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFE)
+    }
+
+    /// What may stand in a forwarded path and query: visible ASCII without the fragment's `#`.
+    ///
+    /// That is wider than RFC 3986 by characters that browsers and tools send unescaped, such as
+    /// `|` and `[`; all of them are harmless, as none can end the target.
+    @inline(__always)
+    static func isTarget(_ byte: UInt8) -> Bool {
+        byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "#")
+    }
+
+    @inline(__always)
+    static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+
+    @inline(__always)
+    static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
+
+    /// The value of a hexadecimal digit, or nil.
+    @inline(__always)
+    static func hexValue(_ byte: UInt8) -> UInt64? {
+        switch byte {
+        case 0x30...0x39: UInt64(byte - 0x30)
+        case 0x41...0x46: UInt64(byte - 0x37)
+        case 0x61...0x66: UInt64(byte - 0x57)
+        default: nil
+        }
+    }
+
+    /// The value of a non-empty run of digits that fits into 63 bits, or nil.
+    static func decimal(_ digits: Span<UInt8>) -> UInt64? {
+        guard !digits.isEmpty else { return nil }
+        var value: UInt64 = 0
+        for index in 0..<digits.count {
+            let byte = digits[index]
+            guard isDigit(byte) else { return nil }
+            let (product, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+            guard !isTooLarge, product <= UInt64(Int64.max) - UInt64(byte - 0x30) else {
+                return nil
+            }
+            value = product + UInt64(byte - 0x30)
+        }
+        return value
+    }
+
+    struct Authority {
+        var hostCount: Int
+        var port: UInt16?
+    }
+
+    /// Splits `host[:port]` (RFC 9110 §7.2), or nil when it is not one.
+    ///
+    /// User information is refused (RFC 9110 §4.2.4), as is an empty host (§4.2.1). An empty port is
+    /// the default one (RFC 3986 §3.2.3).
+    static func authority(_ bytes: Span<UInt8>) -> Authority? {
+        guard let hostCount = hostCount(bytes) else { return nil }
+        guard hostCount < bytes.count else { return Authority(hostCount: hostCount, port: nil) }
+        guard bytes[hostCount] == UInt8(ascii: ":") else { return nil }
+        guard hostCount + 1 < bytes.count else {
+            return Authority(hostCount: hostCount, port: nil)
+        }
+        guard bytes.count - hostCount - 1 <= 5,
+            let port = decimal(bytes.extracting((hostCount + 1)..<bytes.count)),
+            port > 0, port <= UInt64(UInt16.max)
+        else { return nil }
+        return Authority(hostCount: hostCount, port: UInt16(port))
+    }
+
+    /// How many bytes the host at the start of `bytes` has, or nil when there is none.
+    private static func hostCount(_ bytes: Span<UInt8>) -> Int? {
+        guard !bytes.isEmpty else { return nil }
+        if bytes[0] == UInt8(ascii: "[") { return literalCount(bytes) }
+        var index = 0
+        while index < bytes.count, bytes[index] != UInt8(ascii: ":") {
+            if bytes[index] == UInt8(ascii: "%") {
+                guard index + 2 < bytes.count, hexValue(bytes[index + 1]) != nil,
+                    hexValue(bytes[index + 2]) != nil
+                else { return nil }
+                index += 3
+            } else {
+                guard isRegisteredName(bytes[index]) else { return nil }
+                index += 1
+            }
+        }
+        return index > 0 ? index : nil
+    }
+
+    /// How many bytes `[…]` has: the shape of an IPv6 address; whoever dials it parses it.
+    private static func literalCount(_ bytes: Span<UInt8>) -> Int? {
+        guard let close = bytes.firstIndex(of: UInt8(ascii: "]")), close >= 3 else { return nil }
+        var hasColon = false
+        for index in 1..<close {
+            let byte = bytes[index]
+            if byte == UInt8(ascii: ":") { hasColon = true }
+            guard hexValue(byte) != nil || byte == UInt8(ascii: ":") || byte == UInt8(ascii: ".")
+            else { return nil }
+        }
+        return hasColon ? close + 1 : nil
+    }
+
+    /// A field name as an error may show it: at most 40 bytes, nothing but token characters.
+    static func fieldLabel(_ line: Span<UInt8>) -> String {
+        var label = ""
+        for index in 0..<line.count {
+            let byte = line[index]
+            if byte == UInt8(ascii: ":") { return label }
+            if index == fieldLabelBytesMax { break }
+            label.unicodeScalars.append(isToken(byte) ? Unicode.Scalar(byte) : "?")
+        }
+        return label + "..."
+    }
+
+    private static let fieldLabelBytesMax = 40
+
+    @inline(__always)
+    private static func isMember(_ byte: UInt8, low: UInt64, high: UInt64) -> Bool {
+        let word = byte < 64 ? low : high
+        return byte < 128 && (word &>> UInt64(byte & 63)) & 1 != 0
+    }
+}

@@ -1,0 +1,145 @@
+// A snapshot as one worker uses it: hashed host names, compiled matches, live clusters.
+//
+// Built when a snapshot arrives, on the worker's own thread. What is unchanged is kept: clusters with
+// their connections, and the position of a weighted schedule, so that weights stay exact over an
+// update that does not touch them.
+
+import HTTP
+import MeshModel
+import Telemetry
+import Traffic
+
+/// The routes and clusters of one worker. Confined to it.
+final class CompiledMesh {
+    let snapshot: MeshSnapshot
+    let clusters: [String: UpstreamCluster]
+    let application: UpstreamCluster?
+    private let hosts: HostTable
+    private let services: ContiguousArray<CompiledService>
+    private let inbound: ExchangeTarget?
+
+    init(worker: Worker, snapshot: MeshSnapshot, previous: CompiledMesh?) {
+        self.snapshot = snapshot
+        var clusters: [String: UpstreamCluster] = [:]
+        for cluster in snapshot.clusters {
+            let known = previous?.clusters[cluster.name]
+            clusters[cluster.name] =
+                known?.cluster == cluster
+                ? known
+                : UpstreamCluster(
+                    worker: worker, cluster: cluster, direction: .outbound, reusing: known)
+        }
+        self.clusters = clusters
+        application = Self.application(worker, snapshot.inbound, previous?.application)
+        inbound = application.map {
+            ExchangeTarget(cluster: $0, series: nil, timeouts: snapshot.inbound.timeouts)
+        }
+        var schedules: [String: CompiledRoute] = [:]
+        for service in previous?.services ?? [] {
+            for route in service.routes { schedules[route.route.name] = route }
+        }
+        services = ContiguousArray(
+            snapshot.services.map {
+                CompiledService($0, worker: worker, clusters: clusters, previous: schedules)
+            })
+        hosts = HostTable(
+            hosts: snapshot.services.enumerated().flatMap { index, service in
+                service.hosts.map { (host: $0, port: service.port, service: index) }
+            })
+    }
+
+    /// Where a request of the local application goes.
+    func resolveOutbound(_ head: RequestHead) -> Result<ExchangeTarget, Failure> {
+        switch head.withHost({ hosts.find(host: $0, port: head.port) }) {
+        case .unknown: return .failure(.unknownService(isWrongPort: false))
+        case .wrongPort: return .failure(.unknownService(isWrongPort: true))
+        case .service(let index):
+            for route in services[index].routes where route.matcher.matches(head) {
+                return .success(route.nextTarget())
+            }
+            return .failure(.noRoute)
+        }
+    }
+
+    /// Where a peer's request goes.
+    func resolveInbound() -> Result<ExchangeTarget, Failure> {
+        guard let inbound else { return .failure(.noEndpoint) }
+        return .success(inbound)
+    }
+
+    /// Ends what `next` does not use any more.
+    func retire(for next: CompiledMesh) {
+        for (name, cluster) in clusters where next.clusters[name] !== cluster {
+            cluster.retire(keeping: next.clusters[name])
+        }
+        if let application, next.application !== application {
+            application.retire(keeping: next.application)
+        }
+    }
+
+    private static func application(
+        _ worker: Worker, _ service: InboundService, _ previous: UpstreamCluster?
+    ) -> UpstreamCluster? {
+        guard let address = worker.settings.inbound?.application else { return nil }
+        let cluster = Cluster(
+            name: "application", security: .plaintext,
+            endpoints: [Endpoint(address: address)],
+            connectTimeout: ProxyLimits.applicationConnectTimeout,
+            idleTimeout: ProxyLimits.applicationIdleTimeout, limits: service.limits)
+        if let previous, previous.cluster == cluster { return previous }
+        return UpstreamCluster(
+            worker: worker, cluster: cluster, direction: .inbound, reusing: previous)
+    }
+}
+
+/// One callable service.
+private final class CompiledService {
+    let routes: ContiguousArray<CompiledRoute>
+
+    init(
+        _ service: VirtualService, worker: Worker, clusters: [String: UpstreamCluster],
+        previous: [String: CompiledRoute]
+    ) {
+        routes = ContiguousArray(
+            service.routes.map { route in
+                CompiledRoute(
+                    route, service: service.name, worker: worker, clusters: clusters,
+                    previous: previous[route.name])
+            })
+    }
+}
+
+/// One route with the schedule over its backends.
+private final class CompiledRoute {
+    let route: Route
+    let matcher: RouteMatcher
+    private let targets: ContiguousArray<ExchangeTarget>
+    private var schedule: WeightedSchedule
+
+    init(
+        _ route: Route, service: String, worker: Worker, clusters: [String: UpstreamCluster],
+        previous: CompiledRoute?
+    ) {
+        self.route = route
+        matcher = RouteMatcher(route.match)
+        targets = ContiguousArray(
+            route.backends.map { backend in
+                guard let cluster = clusters[backend.cluster] else {
+                    preconditionFailure("a snapshot refers to no cluster it does not hold")
+                }
+                let key = RequestSeriesKey(
+                    direction: .outbound, service: service, route: route.name,
+                    cluster: backend.cluster)
+                return ExchangeTarget(
+                    cluster: cluster, series: worker.metrics.series(for: key),
+                    timeouts: route.timeouts)
+            })
+        if let previous, previous.route.backends == route.backends {
+            schedule = previous.schedule
+        } else {
+            schedule = WeightedSchedule(weights: route.backends.map(\.weight))
+        }
+    }
+
+    func nextTarget() -> ExchangeTarget { targets[schedule.next()] }
+}

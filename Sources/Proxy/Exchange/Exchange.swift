@@ -1,0 +1,391 @@
+// The story of one request and its response:
+//
+//   begin → resolve (route, cluster) → attempt (endpoint, connection) → send → receive → finish
+//
+// It does not know HTTP/1.1 from HTTP/2, nor TLS. Decisions come from `Traffic`; this file carries
+// them out. A retry is a loop over attempt → receive.
+//
+// Invariants:
+// - `state` is assigned in this file only
+// - request body is taken only while an upstream stream is there, so a retry loses nothing that is
+//   not in `replay`
+// - `finish` runs exactly once for each `begin`; it alone counts, logs and gives the stream back
+// - after `finish` no call from an upstream stream arrives: it was released or cancelled first
+
+import Bytes
+import HTTP
+import HTTP1
+import MeshModel
+import Reactor
+import Telemetry
+import Time
+import Traffic
+
+/// One request and its response. Reused from request to request; confined to its worker.
+final class Exchange: TimerTarget {
+    enum State {
+        /// No request.
+        case idle
+        /// An attempt waits for a connection.
+        case waiting
+        /// The request is being sent; no byte of the final response has come.
+        case requesting
+        /// The final response's head has been passed on.
+        case responding
+    }
+
+    private let worker: Worker
+    /// A cycle through the connection, which breaks it when it is closed.
+    private let downstream: DownstreamStream
+    private let requestTimer = Timer()
+    /// Request body bytes sent in this attempt, kept while a retry would need them.
+    private let replay = ByteBuffer()
+
+    private(set) var state = State.idle
+    private var head: RequestHead
+    private var direction = Direction.outbound
+    private var caller: Caller?
+    private var target: ExchangeTarget?
+    private var upstream: UpstreamStream?
+    private var pool: EndpointPool?
+    private var trace: TraceContext
+    private var attempts = 0
+    private var requestEnded = false
+    private var isReplayComplete = true
+    private var responsePaused = false
+    private var startedAt = MonotonicTime(nanoseconds: 0)
+    private(set) var lastActivity = MonotonicTime(nanoseconds: 0)
+    private var status = 0
+    private var requestBytes: UInt64 = 0
+    private var responseBytes: UInt64 = 0
+    private var failureFlag: ResponseFlag?
+
+    init(worker: Worker, downstream: DownstreamStream, head: RequestHead) {
+        self.worker = worker
+        self.downstream = downstream
+        self.head = head
+        trace = TraceContext.adopt(from: head.fields, generator: &worker.random)
+        super.init()
+    }
+
+    // MARK: From the downstream stream
+
+    /// Whether it takes request body now; if not, `resumeRequestBody` follows on the stream.
+    var wantsRequestBody: Bool {
+        switch state {
+        case .idle, .waiting: false
+        case .requesting, .responding:
+            if let upstream { !upstream.isCongested } else { false }
+        }
+    }
+
+    /// Nothing has moved for the target's idle limit.
+    var idleDeadline: MonotonicTime {
+        guard let target else { return lastActivity + .seconds(300) }
+        return lastActivity.advanced(byNanoseconds: target.streamIdleNanoseconds)
+    }
+
+    /// The head is complete; it stays valid and unchanged by the stream until the exchange finishes.
+    func begin(_ head: RequestHead, caller: Caller) {
+        precondition(state == .idle, "one request at a time")
+        self.head = head
+        self.caller = caller
+        direction = caller.direction
+        startedAt = worker.loop.now
+        lastActivity = startedAt
+        requestEnded = head.bodyLength.isEmpty
+        state = .waiting
+        worker.exchangeStarted(direction)
+        trace = TraceContext.adopt(from: head.fields, generator: &worker.random)
+        resolve()
+    }
+
+    /// The head was refused by the decoder: answer and finish.
+    func refuse(_ failure: Failure, caller: Caller) {
+        precondition(state == .idle, "one request at a time")
+        self.caller = caller
+        direction = caller.direction
+        startedAt = worker.loop.now
+        lastActivity = startedAt
+        state = .waiting
+        worker.exchangeStarted(direction)
+        // A refused head may be half read: nothing of it is trusted, its trace neither.
+        head.clear()
+        trace = TraceContext.adopt(from: head.fields, generator: &worker.random)
+        fail(failure)
+    }
+
+    /// A piece of the request's body.
+    func requestBody(_ bytes: Span<UInt8>) {
+        guard let upstream else { return }
+        lastActivity = worker.loop.now
+        requestBytes &+= UInt64(bytes.count)
+        keepForReplay(bytes)
+        upstream.sendBody(bytes)
+    }
+
+    /// The request is complete.
+    func requestEnd(trailers: FieldBlock?) {
+        guard state != .idle, !requestEnded else { return }
+        requestEnded = true
+        if trailers != nil { isReplayComplete = false }
+        upstream?.sendEnd(trailers: trailers)
+    }
+
+    /// The request's body turned out malformed: the upstream must not take it for complete.
+    func requestBodyFailed(_ error: HTTP1Error) {
+        guard state != .idle else { return }
+        fail(.malformedRequest(error))
+    }
+
+    /// The caller left; work upstream stops at once.
+    func downstreamGone() {
+        guard state != .idle else { return }
+        failureFlag = .downstreamClosed
+        abandonAttempt()
+        finish()
+    }
+
+    /// The caller's backlog is gone.
+    func downstreamRelieved() {
+        guard responsePaused else { return }
+        responsePaused = false
+        upstream?.resumeResponse()
+    }
+
+    /// Nothing moved for the idle limit, or the proxy stops waiting.
+    func expire(_ failure: Failure) {
+        guard state != .idle else { return }
+        fail(failure)
+    }
+
+    // MARK: From the pool and the upstream stream
+
+    /// A connection is ready for this attempt.
+    func upstreamReady(_ stream: UpstreamStream) {
+        precondition(state == .waiting && upstream == nil)
+        upstream = stream
+        state = .requesting
+        stream.sendHead(head)
+        if !replay.isEmpty { replay.withSpan { stream.sendBody($0) } }
+        if requestEnded {
+            stream.sendEnd(trailers: nil)
+        } else {
+            downstream.resumeRequestBody()
+        }
+    }
+
+    /// No connection could be had for this attempt.
+    func connectionFailed(_ failure: Failure) {
+        precondition(state == .waiting)
+        retryOrFail(failure, .connect)
+    }
+
+    /// A head of the response: interim ones may come before the final one.
+    func responseHead(_ response: ResponseHead) {
+        lastActivity = worker.loop.now
+        response.fields.removeHopByHop()
+        if response.isInterim { return downstream.sendInterim(response) }
+        state = .responding
+        status = response.status
+        replay.clear()
+        isReplayComplete = false
+        downstream.sendHead(response)
+    }
+
+    /// A piece of the response's body.
+    func responseBody(_ bytes: Span<UInt8>) {
+        lastActivity = worker.loop.now
+        responseBytes &+= UInt64(bytes.count)
+        downstream.sendBody(bytes)
+        if downstream.isCongested, !responsePaused {
+            responsePaused = true
+            upstream?.pauseResponse()
+        }
+    }
+
+    /// The response is complete.
+    func responseEnd(trailers: FieldBlock?) {
+        precondition(state == .responding)
+        downstream.sendEnd(trailers: trailers)
+        let stream = upstream
+        upstream = nil
+        // An answer before the request's end: what is left of the request has no reader.
+        if requestEnded { stream?.release() } else { stream?.cancel() }
+        finish()
+    }
+
+    /// The upstream's backlog is gone.
+    func upstreamRelieved() {
+        guard state != .idle, !requestEnded else { return }
+        downstream.resumeRequestBody()
+    }
+
+    /// The attempt failed after it had a connection; the stream is gone.
+    func upstreamFailed(_ failure: Failure) {
+        upstream = nil
+        guard case .upstreamClosed(let reused) = failure, state == .requesting else {
+            return fail(failure)
+        }
+        retryOrFail(failure, .closedBeforeResponse(connectionWasReused: reused))
+    }
+
+    // MARK: Steps
+
+    private func resolve() {
+        switch worker.resolve(head, direction) {
+        case .failure(let failure): fail(failure)
+        case .success(let target):
+            self.target = target
+            head.fields.removeHopByHop()
+            head.fields.removeAll(.xForwardedClientCert)
+            trace.write(into: head.fields)
+            if let limit = target.requestTimeoutNanoseconds {
+                worker.loop.arm(requestTimer, afterNanoseconds: limit, target: self)
+            }
+            attempt()
+        }
+    }
+
+    private func attempt() {
+        guard let target else { preconditionFailure("an attempt needs a target") }
+        attempts += 1
+        let previous = pool
+        pool = nil
+        // The running exchange counts for its cluster from its first attempt to `finish`.
+        if attempts == 1, !target.cluster.beginRequest() { return fail(.overflow(.requests)) }
+        guard let next = target.cluster.pick(avoiding: previous) else { return fail(.noEndpoint) }
+        pool = next
+        switch next.lease(for: self) {
+        case .ready(let stream): upstreamReady(stream)
+        case .waiting: break
+        case .failed(let failure): connectionFailed(failure)
+        }
+    }
+
+    private func retryOrFail(_ failure: Failure, _ kind: AttemptFailure) {
+        let allowed = RetryRule.allowsRetry(
+            after: kind, attempts: attempts, isIdempotent: head.method.isIdempotent,
+            canReplay: isReplayComplete && UInt64(replay.count) == requestBytes)
+        let label = LocalReply(failure).cause
+        guard allowed, isRetryUseful(failure) else {
+            worker.metrics.add(.retriesRefused, direction, label: label)
+            return fail(failure)
+        }
+        worker.metrics.add(.retries, direction, label: label)
+        state = .waiting
+        attempt()
+    }
+
+    /// A full cluster or a missing certificate is the same a moment later.
+    private func isRetryUseful(_ failure: Failure) -> Bool {
+        switch failure {
+        case .overflow, .noIdentity: false
+        default: true
+        }
+    }
+
+    private func keepForReplay(_ bytes: Span<UInt8>) {
+        guard isReplayComplete, state == .requesting else { return }
+        // Only an idempotent request on a connection that may be stale is ever sent twice.
+        guard head.method.isIdempotent, upstream?.connectionWasReused == true,
+            replay.count + bytes.count <= ProxyLimits.replayBytesMax
+        else {
+            isReplayComplete = false
+            replay.clear()
+            return
+        }
+        replay.append(bytes)
+    }
+
+    private func fail(_ failure: Failure) {
+        let reply = LocalReply(failure)
+        failureFlag = reply.flag
+        let hasStarted = state == .responding
+        abandonAttempt()
+        if case .malformedRequest(let error) = failure {
+            worker.metrics.add(.malformedRequests, direction, label: error.reason)
+        }
+        if hasStarted {
+            downstream.abort()
+        } else {
+            status = reply.status
+            worker.metrics.add(.localReplies, direction, label: reply.cause)
+            send(reply)
+        }
+        finish()
+    }
+
+    private func send(_ reply: LocalReply) {
+        let response = worker.replyHead
+        let body = worker.replyBody
+        response.clear()
+        body.clear()
+        reply.appendProblem(to: body, traceID: (trace.traceIDHigh, trace.traceIDLow))
+        response.set(status: reply.status)
+        response.set(bodyLength: .known(UInt64(body.count)), wantsKeepAlive: true)
+        response.fields.append(.contentType, "application/problem+json")
+        if let seconds = reply.retryAfterSeconds {
+            response.fields.append(.retryAfter, decimal: seconds)
+        }
+        responseBytes = UInt64(body.count)
+        downstream.sendHead(response)
+        // RFC 9110 §9.3.2: the length of what GET would have got, and none of it.
+        if head.method != .head { body.withSpan { downstream.sendBody($0) } }
+        downstream.sendEnd(trailers: nil)
+    }
+
+    /// Leaves the connection, or the queue for one.
+    private func abandonAttempt() {
+        if let upstream {
+            self.upstream = nil
+            upstream.cancel()
+        } else if state == .waiting, let pool {
+            pool.withdraw(self)
+        }
+    }
+
+    private func finish() {
+        precondition(state != .idle && upstream == nil)
+        state = .idle
+        if requestTimer.isArmed { worker.loop.timers.cancel(requestTimer) }
+        record()
+        if attempts > 0, let target { target.cluster.endRequest() }
+        worker.exchangeEnded(direction)
+        target = nil
+        pool = nil
+        caller = nil
+        attempts = 0
+        requestEnded = false
+        isReplayComplete = true
+        responsePaused = false
+        status = 0
+        requestBytes = 0
+        responseBytes = 0
+        failureFlag = nil
+        if replay.capacity > 0 { replay.release() }
+        downstream.exchangeFinished()
+    }
+
+    private func record() {
+        let duration = worker.loop.now.nanoseconds(since: startedAt)
+        let series = target?.series ?? caller?.series ?? worker.unmatchedSeries
+        series.record(
+            method: head.method, status: status, duration: duration, requestBytes: requestBytes,
+            responseBytes: responseBytes, flag: failureFlag)
+        guard worker.logsExchange(status: status, hasFailed: failureFlag != nil) else { return }
+        worker.logExchange(
+            AccessLogLine(
+                method: head.method, status: status, durationNanoseconds: duration,
+                requestBytes: requestBytes, responseBytes: responseBytes, series: series.key,
+                endpoint: pool?.addressText ?? "", retries: max(attempts - 1, 0),
+                flag: failureFlag, trace: trace),
+            head: head)
+    }
+
+    override func onTimer(_ timer: Timer) {
+        guard state != .idle else { return }
+        worker.metrics.add(.timeouts, direction, label: "request")
+        fail(.requestTimeout)
+    }
+}

@@ -1,0 +1,45 @@
+import HTTP1
+import TLS
+import Telemetry
+
+/// Why an exchange did not go as it should: side and kind. `LocalReply` alone turns it into a
+/// status, a flag and a label.
+enum Failure: Error {
+    /// The request broke the protocol or a limit.
+    case malformedRequest(HTTP1Error)
+    /// The head did not arrive in time.
+    case requestHeadTimeout
+    /// No such service; the host was `unknown` or has other ports.
+    case unknownService(isWrongPort: Bool)
+    /// The service exists, no route takes this request.
+    case noRoute
+    /// The proxy has no configuration yet.
+    case notConfigured
+    /// The cluster has no endpoint.
+    case noEndpoint
+    /// A bound of the cluster was reached.
+    case overflow(Bound)
+    /// No identity yet, so no mTLS connection can be made.
+    case noIdentity
+    /// Connecting failed; `errno` is positive.
+    case connectFailed(errno: Int32)
+    /// Connecting, TLS included, took too long.
+    case connectTimeout
+    /// TLS with the endpoint failed.
+    case upstreamTLS(TLSError)
+    /// The endpoint closed or reset; `responseBytesReceived` tells whether its response had begun.
+    case upstreamClosed(connectionWasReused: Bool)
+    /// The endpoint's response broke the protocol.
+    case malformedResponse(HTTP1Error)
+    /// The request's time limit passed.
+    case requestTimeout
+    /// Nothing moved for too long.
+    case streamIdleTimeout
+    /// The caller left.
+    case downstreamClosed
+    /// The proxy is stopping and does not wait any longer.
+    case drainExpired
+
+    /// What can be full.
+    enum Bound { case connections, pendingRequests, requests }
+}

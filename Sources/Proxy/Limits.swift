@@ -1,0 +1,20 @@
+/// Bounds of the data plane that are not configured per listener or cluster.
+public enum ProxyLimits {
+    /// Request body bytes kept for a retry, per exchange.
+    ///
+    /// As Linkerd's: most idempotent requests with a body (PUT of a document) fit, and 1,000 of them
+    /// at once cost at most 64 MiB.
+    public static let replayBytesMax = 65_536
+    /// Bytes of pipelined requests held while an exchange runs; reading pauses at the first, so this
+    /// is what one receive may bring.
+    public static let pipelinedBytesMax = 131_072
+    /// Idle upstream connections kept for each endpoint and worker.
+    public static let idleConnectionsPerEndpointMax = 1_024
+    /// How often unused upstream connections are looked through.
+    public static let idleSweepNanoseconds: UInt64 = 10_000_000_000
+    /// Longest time to connect to the local application.
+    public static let applicationConnectTimeout = Duration.seconds(1)
+    /// Longest time an unused connection to the local application is kept: below the keep-alive time
+    /// of most servers, so that a request seldom meets a connection that is just being closed.
+    public static let applicationIdleTimeout = Duration.seconds(60)
+}

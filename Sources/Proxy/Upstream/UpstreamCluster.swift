@@ -1,0 +1,77 @@
+// One worker's view of a cluster: its endpoints' pools, its balancer and its bounds.
+//
+// Invariants:
+// - `runningRequests` counts exchanges between `beginRequest` and `endRequest`
+// - `connectionCount` and `pendingCount` are the sums over the pools, kept by the pools
+
+import MeshModel
+import Reactor
+import Telemetry
+import Time
+import Traffic
+
+/// A cluster as one worker uses it. Kept over a new snapshot when its configuration is the same.
+final class UpstreamCluster {
+    let worker: Worker
+    let cluster: Cluster
+    let direction: Direction
+    let connectTimeoutNanoseconds: UInt64
+    let idleTimeoutNanoseconds: UInt64
+    private(set) var pools: ContiguousArray<EndpointPool> = []
+    private var balancer: RoundRobinBalancer
+    private(set) var runningRequests = 0
+    var connectionCount = 0
+    var pendingCount = 0
+
+    /// `reusing`: the pools of an earlier snapshot whose connections are still what is wanted.
+    init(
+        worker: Worker, cluster: Cluster, direction: Direction,
+        reusing previous: UpstreamCluster?
+    ) {
+        self.worker = worker
+        self.cluster = cluster
+        self.direction = direction
+        connectTimeoutNanoseconds = cluster.connectTimeout.nanoseconds
+        idleTimeoutNanoseconds = cluster.idleTimeout.nanoseconds
+        balancer = RoundRobinBalancer(offset: worker.index)
+        let keeps = previous?.cluster.security == cluster.security
+        for endpoint in cluster.endpoints {
+            let known = keeps ? previous?.pools.first { $0.endpoint == endpoint } : nil
+            known?.move(to: self)
+            pools.append(known ?? EndpointPool(owner: self, endpoint: endpoint))
+        }
+    }
+
+    /// Takes an exchange in; false when too many run.
+    func beginRequest() -> Bool {
+        runningRequests += 1
+        guard runningRequests > cluster.limits.requests else { return true }
+        return false
+    }
+
+    /// The exchange that `beginRequest` counted is over.
+    func endRequest() {
+        precondition(runningRequests > 0)
+        runningRequests -= 1
+    }
+
+    /// The endpoint for the next attempt; another one than `previous` if there is any.
+    func pick(avoiding previous: EndpointPool?) -> EndpointPool? {
+        if let index = balancer.pick(count: pools.count, excluding: { pools[$0] === previous }) {
+            return pools[index]
+        }
+        return pools.first
+    }
+
+    /// A retired pool has nothing left to do.
+    func forget(_ pool: EndpointPool) { pools.removeAll { $0 === pool } }
+
+    /// The cluster is not in the new snapshot: unused connections go, used ones end with their
+    /// exchange.
+    func retire(keeping kept: UpstreamCluster?) {
+        for pool in pools where pool.owner === self {
+            if let kept, kept.pools.contains(where: { $0 === pool }) { continue }
+            pool.retire()
+        }
+    }
+}

@@ -1,0 +1,304 @@
+// One thread of the data plane with everything it owns.
+//
+// Made inside its thread and never leaves it; other threads post `WorkerMessage`s to its mailbox and
+// get copied numbers back.
+
+import Bytes
+import HTTP
+public import MeshModel
+public import Reactor
+public import TLS
+import Telemetry
+import Time
+
+/// What the control loop tells a worker.
+public enum WorkerMessage: Sendable {
+    /// Route by this from the next request on.
+    case snapshot(MeshSnapshot)
+    /// Use this certificate and trust for new connections.
+    case identity(WorkerIdentity)
+    /// Answer with `Connection: close` from now on; keep accepting.
+    case startDrain
+    /// Peers have had time to learn: stop accepting inbound and close idle connections.
+    case closeIdle
+    /// The grace period is over: end what still runs.
+    case expire
+    /// Answer with the worker's numbers.
+    case report(@Sendable (WorkerReport) -> Void)
+    /// Leave the loop.
+    case stop
+}
+
+/// Credentials and trust of the workload.
+public struct WorkerIdentity: Sendable {
+    let identity: TLSIdentity
+    let trustBundle: [String]
+    let trustDomain: TrustDomain
+
+    /// See `TLSContext`.
+    public init(identity: TLSIdentity, trustBundle: [String], trustDomain: TrustDomain) {
+        self.identity = identity
+        self.trustBundle = trustBundle
+        self.trustDomain = trustDomain
+    }
+}
+
+/// Listening sockets of one worker, bound by the control loop.
+public struct WorkerSockets: Sendable {
+    let outbound: ListeningSocket?
+    let inbound: ListeningSocket?
+
+    /// At least one of them.
+    public init(outbound: ListeningSocket?, inbound: ListeningSocket?) {
+        self.outbound = outbound
+        self.inbound = inbound
+    }
+}
+
+/// One thread of the data plane.
+public final class Worker {
+    let index: Int
+    let settings: ProxyConfiguration
+    let loop: EventLoop
+    let metrics = WorkerMetrics()
+    let httpLimits: HTTP.Limits
+    let unmatchedSeries: RequestSeries
+    let headTimeoutNanoseconds: UInt64
+    let connectionIdleNanoseconds: UInt64
+    /// Decrypted bytes of the connection that is being read; empty between callbacks.
+    let plaintext = ByteBuffer(capacity: ReactorLimits.receiveBytesMax + 4096)
+    /// Scratch of local replies.
+    let replyHead = ResponseHead()
+    let replyBody = ByteBuffer()
+    var random: FastRandom
+    private(set) var serverTLS: TLSContext?
+    private(set) var clientTLS: TLSContext?
+    private(set) var isDraining = false
+    private(set) var closesIdleConnections = false
+    private var mesh: CompiledMesh?
+    private var listeners: [DownstreamListener] = []
+    private var connections: ContiguousArray<DownstreamConnection> = []
+    private var reader: MailboxReader<WorkerMessage>?
+    private var runningExchanges = 0
+    private let logBuffer = ByteBuffer()
+    private let writeLog: @Sendable ([UInt8]) -> Bool
+
+    /// Runs a worker on the calling thread until it is told to stop.
+    ///
+    /// - Parameter writeLog: takes one finished log line; false when it was dropped. Any thread.
+    public static func run(
+        index: Int, settings: ProxyConfiguration, sockets: WorkerSockets,
+        mailbox: Mailbox<WorkerMessage>, writeLog: @escaping @Sendable ([UInt8]) -> Bool
+    ) throws(ReactorError) {
+        let worker = try Worker(index: index, settings: settings, writeLog: writeLog)
+        worker.reader = try MailboxReader(loop: worker.loop, mailbox: mailbox) {
+            [unowned worker] in worker.take($0)
+        }
+        try worker.listen(sockets)
+        worker.loop.run()
+        withExtendedLifetime(worker) {}
+    }
+
+    init(
+        index: Int, settings: ProxyConfiguration,
+        writeLog: @escaping @Sendable ([UInt8]) -> Bool
+    ) throws(ReactorError) {
+        self.index = index
+        self.settings = settings
+        self.writeLog = writeLog
+        loop = try EventLoop()
+        httpLimits = HTTP.Limits(
+            startLineBytesMax: settings.limits.requestLineBytesMax,
+            fieldSectionBytesMax: settings.limits.fieldSectionBytesMax,
+            fieldCountMax: settings.limits.fieldCountMax)
+        headTimeoutNanoseconds = settings.limits.headTimeout.nanoseconds
+        connectionIdleNanoseconds = settings.limits.connectionIdle.nanoseconds
+        random = FastRandom(seed: Clock.randomSeed())
+        unmatchedSeries = metrics.series(
+            for: RequestSeriesKey(direction: .outbound, service: "unknown"))
+        metrics.set(.workers, 1)
+    }
+
+    func listen(_ sockets: WorkerSockets) throws(ReactorError) {
+        if let socket = sockets.outbound {
+            listeners.append(
+                try DownstreamListener(
+                    worker: self, socket: socket, direction: .outbound, isPlaintext: true))
+        }
+        if let socket = sockets.inbound {
+            listeners.append(
+                try DownstreamListener(
+                    worker: self, socket: socket, direction: .inbound,
+                    isPlaintext: settings.inbound?.plaintext ?? false))
+        }
+    }
+
+    // MARK: Messages
+
+    func take(_ message: WorkerMessage) {
+        switch message {
+        case .snapshot(let snapshot): apply(snapshot)
+        case .identity(let identity): apply(identity)
+        case .startDrain: startDrain()
+        case .closeIdle: closeIdle()
+        case .expire: expire()
+        case .report(let reply): reply(report())
+        case .stop: loop.stop()
+        }
+    }
+
+    private func apply(_ snapshot: MeshSnapshot) {
+        let next = CompiledMesh(worker: self, snapshot: snapshot, previous: mesh)
+        mesh?.retire(for: next)
+        mesh = next
+        metrics.add(.snapshotsApplied)
+        metrics.set(.snapshotVersion, Int64(clamping: snapshot.version))
+    }
+
+    private func apply(_ identity: WorkerIdentity) {
+        do {
+            let server = try TLSContext(
+                role: .server, identity: identity.identity, trustBundle: identity.trustBundle,
+                trustDomain: identity.trustDomain, alpn: ["http/1.1"])
+            let client = try TLSContext(
+                role: .client, identity: identity.identity, trustBundle: identity.trustBundle,
+                trustDomain: identity.trustDomain, alpn: ["http/1.1"])
+            serverTLS = server
+            clientTLS = client
+            metrics.add(.certificatesApplied)
+        } catch {
+            // The earlier one stays in use.
+            log(.error, "certificate refused", error.description)
+        }
+    }
+
+    private func startDrain() {
+        isDraining = true
+        metrics.set(.draining, 1)
+    }
+
+    private func closeIdle() {
+        closesIdleConnections = true
+        for listener in listeners where listener.direction == .inbound { listener.close() }
+        for connection in connections { connection.closeIfIdle() }
+    }
+
+    private func expire() {
+        for listener in listeners { listener.close() }
+        for connection in connections { connection.expireDrain() }
+    }
+
+    // MARK: For connections and exchanges
+
+    var connectionCount: Int { connections.count }
+
+    func add(_ connection: DownstreamConnection) {
+        connection.registryIndex = connections.count
+        connections.append(connection)
+        metrics.adjust(.connectionsActive, connection.direction, by: 1)
+    }
+
+    func remove(_ connection: DownstreamConnection) {
+        let index = connection.registryIndex
+        precondition(connections[index] === connection)
+        metrics.adjust(.connectionsActive, connection.direction, by: -1)
+        let last = connections.removeLast()
+        guard last !== connection else { return }
+        connections[index] = last
+        last.registryIndex = index
+    }
+
+    func caller(_ direction: Direction, identity: SPIFFEID?) -> Caller {
+        guard direction == .inbound else {
+            return Caller(direction: direction, identity: identity, series: nil)
+        }
+        let key = RequestSeriesKey(
+            direction: .inbound, service: mesh?.snapshot.inbound.name ?? "unknown",
+            peer: identity?.description ?? "")
+        return Caller(
+            direction: direction, identity: identity, series: metrics.series(for: key))
+    }
+
+    func resolve(_ head: RequestHead, _ direction: Direction) -> Result<ExchangeTarget, Failure> {
+        guard let mesh else { return .failure(.notConfigured) }
+        return direction == .outbound ? mesh.resolveOutbound(head) : mesh.resolveInbound()
+    }
+
+    func exchangeStarted(_ direction: Direction) {
+        runningExchanges += 1
+        metrics.adjust(.requestsActive, direction, by: 1)
+    }
+
+    func exchangeEnded(_ direction: Direction) {
+        runningExchanges -= 1
+        metrics.adjust(.requestsActive, direction, by: -1)
+    }
+
+    // MARK: Logs
+
+    func logsExchange(status: Int, hasFailed: Bool) -> Bool {
+        switch settings.accessLog {
+        case .off: false
+        case .errors: hasFailed || status >= 500
+        case .all: true
+        }
+    }
+
+    func logExchange(_ line: AccessLogLine, head: RequestHead) {
+        logBuffer.clear()
+        head.withTarget {
+            line.append(to: logBuffer, time: Clock.wall(), path: $0, fields: head.fields)
+        }
+        writeLogBuffer()
+    }
+
+    func log(_ level: LogLevel, _ message: StaticString, _ reason: String) {
+        logBuffer.clear()
+        var line = LogLine(into: logBuffer, time: Clock.wall(), level: level, message: message)
+        line.field("worker", index)
+        line.field("reason", reason)
+        line.finish()
+        writeLogBuffer()
+    }
+
+    /// One line for each refused handshake: who, which side, why.
+    func logTLSFailure(_ error: TLSError, direction: Direction, peer: String) {
+        logBuffer.clear()
+        var line = LogLine(
+            into: logBuffer, time: Clock.wall(), level: .warning, message: "TLS failed")
+        line.field("direction", direction.label)
+        line.field("peer", peer)
+        line.field("reason", error.description)
+        line.finish()
+        writeLogBuffer()
+    }
+
+    private func writeLogBuffer() {
+        if !writeLog(logBuffer.array) { metrics.add(.logLinesDropped) }
+    }
+
+    // MARK: Numbers
+
+    private func report() -> WorkerReport {
+        WorkerReport(
+            worker: index, metrics: metrics.snapshot(), runningExchanges: runningExchanges,
+            connections: connections.count, snapshotVersion: mesh?.snapshot.version,
+            hasIdentity: serverTLS != nil, isDraining: isDraining,
+            clusters: mesh.map(clusterReports) ?? [])
+    }
+
+    private func clusterReports(_ mesh: CompiledMesh) -> [WorkerReport.Cluster] {
+        let clusters = mesh.clusters.values.sorted { $0.cluster.name < $1.cluster.name }
+        return (clusters + [mesh.application].compactMap(\.self)).map { cluster in
+            WorkerReport.Cluster(
+                name: cluster.cluster.name, runningRequests: cluster.runningRequests,
+                connections: cluster.connectionCount, pendingRequests: cluster.pendingCount,
+                endpoints: cluster.pools.map { pool in
+                    WorkerReport.Endpoint(
+                        address: pool.addressText, idle: pool.idleCount, leased: pool.leased,
+                        dialing: pool.dialing, waiting: pool.waitingCount,
+                        connectFailures: pool.connectFailures)
+                })
+        }
+    }
+}

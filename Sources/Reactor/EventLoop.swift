@@ -1,0 +1,217 @@
+// One thread's event loop: wait, dispatch readiness, run due timers, flush what was queued, release
+// what was closed.
+//
+// What it is not: a scheduler of tasks, or shared. Everything it owns is confined to the thread that
+// calls `run`; other threads reach it through a `Mailbox` only.
+//
+// Invariants:
+// - the clock is read once per turn, after the wait; `now` is that reading
+// - an event key carries a generation: an event of a closed source never reaches its successor
+// - a closed source gets nothing but one `onReleased`, at the end of the turn, never inside the batch
+
+import CLinux
+public import Bytes
+public import Time
+
+/// A failure of the environment in the reactor.
+public enum ReactorError: Error, Equatable, CustomStringConvertible {
+    /// A system call failed; `errno` is positive.
+    case systemCall(StaticString, errno: Int32)
+
+    /// For logs.
+    public var description: String {
+        switch self {
+        case .systemCall(let name, let errno): "\(name): \(errorText(errno))"
+        }
+    }
+
+    public static func == (left: ReactorError, right: ReactorError) -> Bool {
+        left.description == right.description
+    }
+}
+
+/// Something the loop watches. Subclassed inside this module only.
+open class EventSource: TimerTarget {
+    /// The loop that owns it.
+    public let loop: EventLoop
+    fileprivate(set) var key: Int = -1
+
+    init(loop: EventLoop) {
+        self.loop = loop
+        super.init()
+    }
+
+    func onReady(_ events: UInt32) {}
+    func flush() {}
+    func resume() {}
+    func onReleased() {}
+}
+
+/// One thread's event loop.
+public final class EventLoop {
+    private struct Slot {
+        var source: EventSource?
+        var generation: UInt32
+    }
+
+    /// The clock at the start of this turn.
+    public private(set) var now: MonotonicTime
+    /// The loop's timers.
+    public let timers: TimerWheel
+    /// Turns taken: waits for events that returned.
+    public private(set) var turns: UInt64 = 0
+
+    let epoll: Int32
+    /// Where received bytes land before they are lent; one for all connections of the loop.
+    let receiveBlock: UnsafeMutableRawPointer
+    private let events: UnsafeMutablePointer<mesh_event>
+    private var slots: ContiguousArray<Slot> = []
+    private var freeSlots: ContiguousArray<Int> = []
+    private var flushing: ContiguousArray<EventSource> = []
+    private var resuming: ContiguousArray<EventSource> = []
+    private var released: ContiguousArray<EventSource> = []
+    private var bufferPool: ContiguousArray<ByteBuffer> = []
+    private var isStopped = false
+
+    /// A loop; it does nothing until `run`.
+    ///
+    /// - Throws: `ReactorError` when the kernel gives no epoll descriptor.
+    public init() throws(ReactorError) {
+        epoll = mesh_epoll_create()
+        guard epoll >= 0 else { throw .systemCall("epoll_create1", errno: -epoll) }
+        now = Clock.monotonic()
+        timers = TimerWheel(now: now)
+        receiveBlock = .allocate(byteCount: ReactorLimits.receiveBytesMax, alignment: 64)
+        events = .allocate(capacity: ReactorLimits.eventsPerTurnMax)
+    }
+
+    deinit {
+        receiveBlock.deallocate()
+        events.deallocate()
+        _ = mesh_close(epoll)
+    }
+
+    /// Takes turns until `stop`.
+    public func run() {
+        while !isStopped { turn(waitMillisecondsMax: ReactorLimits.waitMillisecondsMax) }
+    }
+
+    /// Makes `run` return after the current turn.
+    public func stop() { isStopped = true }
+
+    /// One turn: wait at most `waitMillisecondsMax`, dispatch, run due timers, flush, release.
+    public func turn(waitMillisecondsMax: Int32) {
+        let count = mesh_epoll_wait(
+            epoll, events, Int32(ReactorLimits.eventsPerTurnMax),
+            waitMilliseconds(atMost: waitMillisecondsMax))
+        precondition(count >= 0, "epoll_wait failed: \(count)")
+        now = Clock.monotonic()
+        turns &+= 1
+        resumePaused()
+        for index in 0..<Int(count) {
+            let event = events[index]
+            let slot = Int(truncatingIfNeeded: event.token & 0xFFFF_FFFF)
+            let generation = UInt32(truncatingIfNeeded: event.token >> 32)
+            guard slots[slot].generation == generation, let source = slots[slot].source else {
+                continue
+            }
+            source.onReady(event.events)
+        }
+        timers.advance(to: now)
+        finishTurn()
+    }
+
+    /// Arms `timer` to wake `target` in `nanoseconds` from this turn's time.
+    public func arm(_ timer: Timer, afterNanoseconds nanoseconds: UInt64, target: TimerTarget) {
+        timers.arm(timer, at: now.advanced(byNanoseconds: nanoseconds), target: target)
+    }
+
+    /// An empty buffer, from the pool when it has one.
+    public func takeBuffer() -> ByteBuffer {
+        bufferPool.popLast() ?? ByteBuffer(capacity: 4096)
+    }
+
+    /// Gives a buffer back; one that grew large is freed instead of pooled.
+    public func giveBuffer(_ buffer: ByteBuffer) {
+        guard buffer.capacity <= ReactorLimits.pooledBufferBytesMax,
+            bufferPool.count < ReactorLimits.pooledBuffersMax
+        else { return }
+        buffer.clear()
+        bufferPool.append(buffer)
+    }
+
+    func watch(_ source: EventSource, descriptor: Int32, events: UInt32) throws(ReactorError) {
+        precondition(source.key < 0)
+        let slot: Int
+        if let free = freeSlots.popLast() {
+            slot = free
+        } else {
+            slot = slots.count
+            slots.append(Slot(source: nil, generation: 1))
+        }
+        let token = UInt64(slots[slot].generation) << 32 | UInt64(slot)
+        let code = mesh_epoll_add(epoll, descriptor, events, token)
+        guard code >= 0 else {
+            freeSlots.append(slot)
+            throw .systemCall("epoll_ctl", errno: -code)
+        }
+        slots[slot].source = source
+        source.key = slot
+    }
+
+    func modify(_ source: EventSource, descriptor: Int32, events: UInt32) {
+        let token = UInt64(slots[source.key].generation) << 32 | UInt64(source.key)
+        let code = mesh_epoll_modify(epoll, descriptor, events, token)
+        precondition(code >= 0, "epoll_ctl failed: \(code)")
+    }
+
+    /// Forgets `source`; it gets `onReleased` at the end of the turn. The caller closes the
+    /// descriptor, which also takes it out of epoll.
+    func release(_ source: EventSource) {
+        if source.key >= 0 {
+            slots[source.key].source = nil
+            slots[source.key].generation &+= 1
+            freeSlots.append(source.key)
+            source.key = -1
+        }
+        released.append(source)
+    }
+
+    /// Calls `flush` on `source` at the end of this turn. The caller makes sure of once.
+    func flushAtEndOfTurn(_ source: EventSource) { flushing.append(source) }
+
+    /// Calls `resume` on `source` at the start of the next turn, which then does not wait.
+    func resumeNextTurn(_ source: EventSource) { resuming.append(source) }
+
+    private func resumePaused() {
+        guard !resuming.isEmpty else { return }
+        let sources = resuming
+        resuming.removeAll(keepingCapacity: true)
+        for source in sources { source.resume() }
+    }
+
+    /// Flushing may close or queue more; it ends because each round sends or closes.
+    private func finishTurn() {
+        var index = 0
+        while !flushing.isEmpty || !released.isEmpty {
+            index = 0
+            while index < flushing.count {
+                flushing[index].flush()
+                index += 1
+            }
+            flushing.removeAll(keepingCapacity: true)
+            guard !released.isEmpty else { continue }
+            let sources = released
+            released.removeAll(keepingCapacity: true)
+            for source in sources { source.onReleased() }
+        }
+    }
+
+    private func waitMilliseconds(atMost limit: Int32) -> Int32 {
+        if !resuming.isEmpty || isStopped { return 0 }
+        guard let deadline = timers.nextDeadline() else { return limit }
+        let left = deadline.nanoseconds(since: now)
+        // Rounded up: waking a millisecond early would spin until the timer is due.
+        return Int32(min(UInt64(limit), (left + 999_999) / 1_000_000))
+    }
+}

@@ -1,0 +1,33 @@
+/// Bounds of one event loop. A test checks how they relate.
+public enum ReactorLimits {
+    /// Bytes one receive call may return; the loop owns one such block for all its connections.
+    ///
+    /// Larger receives make bulk transfer cheaper (fewer calls); beyond 64 KiB the block falls out
+    /// of the second-level cache together with what is made of it.
+    public static let receiveBytesMax = 65_536
+    /// Receive calls for one connection in one turn before the others get theirs.
+    public static let receivesPerTurnMax = 4
+    /// Connections accepted by one listener in one turn.
+    public static let acceptsPerTurnMax = 64
+    /// Readiness events taken in one turn.
+    public static let eventsPerTurnMax = 256
+    /// Outstanding bytes of one connection above which it is congested.
+    public static let congestedAboveBytes = 262_144
+    /// Outstanding bytes at or below which it is not congested any more.
+    public static let relievedBelowBytes = 65_536
+    /// Bytes from here on are sent straight from the lender's memory when nothing is outstanding:
+    /// one copy less, which below this size costs less than a second send call.
+    public static let directSendBytesMin = 16_384
+    /// Memory an idle pooled output buffer may keep.
+    public static let pooledBufferBytesMax = 65_536
+    /// Pooled output buffers per loop.
+    public static let pooledBuffersMax = 256
+    /// Pause of a listener that ran out of descriptors or memory.
+    public static let acceptPauseNanoseconds: UInt64 = 100_000_000
+    /// How long a closing connection waits for its peer to stop sending.
+    public static let lingerNanoseconds: UInt64 = 2_000_000_000
+    /// Bytes a closing connection discards before it gives up waiting.
+    public static let lingerBytesMax = 1_048_576
+    /// Longest wait for events when no timer is due.
+    public static let waitMillisecondsMax: Int32 = 60_000
+}

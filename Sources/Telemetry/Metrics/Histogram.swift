@@ -1,0 +1,51 @@
+// Histograms with fixed bounds. A bucket is found by the position of the highest bit, without a
+// search: the bounds are powers of 2 (time) and of 4 (sizes) of a first bound.
+
+/// How long exchanges took.
+struct DurationHistogram: Sendable {
+    /// 250 µs doubled 17 times reaches 32.768 s; a sidecar adds less than the first bound, and what
+    /// takes longer than the last is an outage whose exact length says little.
+    static let firstBoundNanoseconds: UInt64 = 250_000
+    static let boundCount = 18
+
+    /// Counts per bucket, the last one without an upper bound. Not cumulative.
+    private(set) var counts = [19 of UInt64](repeating: 0)
+    /// Sum of all values in nanoseconds.
+    private(set) var sum: UInt64 = 0
+
+    mutating func record(nanoseconds: UInt64) {
+        let units = nanoseconds / Self.firstBoundNanoseconds
+        let isExact = nanoseconds == units &* Self.firstBoundNanoseconds
+        // A value equal to a bound belongs below it ("le").
+        let below = isExact && units > 0 ? units &- 1 : units
+        counts[min(64 - below.leadingZeroBitCount, Self.boundCount)] &+= 1
+        sum &+= nanoseconds
+    }
+
+    /// Upper bound of bucket `index` in seconds.
+    static func bound(_ index: Int) -> Double {
+        Double(firstBoundNanoseconds << UInt64(index)) / 1e9
+    }
+}
+
+/// How large bodies were.
+struct SizeHistogram: Sendable {
+    /// 256 bytes times 4, eight times over, reaches 16 MiB.
+    static let firstBoundBytes: UInt64 = 256
+    static let boundCount = 9
+
+    /// Counts per bucket, the last one without an upper bound. Not cumulative.
+    private(set) var counts = [10 of UInt64](repeating: 0)
+    /// Sum of all values in bytes.
+    private(set) var sum: UInt64 = 0
+
+    mutating func record(bytes: UInt64) {
+        let below = bytes == 0 ? 0 : (bytes &- 1) / Self.firstBoundBytes
+        let bits = 64 - below.leadingZeroBitCount
+        counts[min((bits + 1) / 2, Self.boundCount)] &+= 1
+        sum &+= bytes
+    }
+
+    /// Upper bound of bucket `index` in bytes.
+    static func bound(_ index: Int) -> UInt64 { firstBoundBytes << UInt64(2 * index) }
+}

@@ -1,0 +1,281 @@
+// Which trace a request belongs to, taken from one head and written into the next.
+//
+// What it is: a fixed-size value, read once from the request's fields (`adopt`) and written into the
+// forwarded head (`write`). Identifiers are pairs of integers, so nothing is allocated.
+// What it is not: a span. Nothing is recorded or exported here.
+//
+// Invariants:
+// - trace id and span id are never zero
+// - the trace id, the sampled flag and other vendors' `tracestate` of a valid `traceparent` go on
+//   unchanged; only the parent-id is new on each hop
+// - W3C wins over B3; B3 fields are written only in the forms that came in
+// - a `tracestate` never outlives the `traceparent` it came with
+
+public import Bytes
+public import HTTP
+
+/// Trace, span and request identifiers of one exchange.
+///
+/// W3C Trace Context Level 2, B3 (single and multi), W3C Baggage, and `x-request-id`.
+public struct TraceContext: Sendable, Equatable {
+    /// First half of the trace id; 0 for a 64-bit B3 trace.
+    public private(set) var traceIDHigh: UInt64
+    /// Second half of the trace id.
+    public private(set) var traceIDLow: UInt64
+    /// The id of this hop, sent on as parent-id.
+    public let spanID: UInt64
+    /// The caller's span id; 0 when this hop starts the trace.
+    public private(set) var parentID: UInt64
+    /// Whether the trace is recorded somewhere.
+    public private(set) var isSampled: Bool
+
+    private var isRandom = false
+    private var b3Sampling = B3Sampling.deferred
+    private var forms: Forms = []
+    private var requestIDHigh: UInt64 = 0
+    private var requestIDLow: UInt64 = 0
+
+    /// What the incoming head had that decides what the outgoing one gets.
+    private struct Forms: OptionSet {
+        let rawValue: UInt8
+        static let b3Single = Forms(rawValue: 1)
+        static let b3Multiple = Forms(rawValue: 2)
+        static let tracestate = Forms(rawValue: 4)
+        static let tracestateLines = Forms(rawValue: 8)
+        static let baggage = Forms(rawValue: 16)
+        static let requestID = Forms(rawValue: 32)
+    }
+
+    /// The context of a request with these fields: the caller's trace, or a new one.
+    ///
+    /// `samplesNewTraces` is the sampled flag of a trace whose caller left the decision open.
+    public static func adopt(
+        from fields: FieldBlock,
+        samplesNewTraces: Bool = false,
+        generator: inout some RandomNumberGenerator
+    ) -> TraceContext {
+        var context = TraceContext(
+            spanID: nonZero(&generator),
+            isSampled: samplesNewTraces
+        )
+        let hasTraceparent = context.adoptTraceparent(fields)
+        if hasTraceparent { context.inspectTracestate(fields) }
+        context.adoptB3(fields, isOverruled: hasTraceparent)
+        if context.traceIDHigh == 0 && context.traceIDLow == 0 {
+            context.traceIDHigh = nonZero(&generator)
+            context.traceIDLow = nonZero(&generator)
+            // Level 2, "Random Trace ID Flag": all of the id is random, so its last 7 bytes are.
+            context.isRandom = true
+        }
+        if hasBaggageWithinBounds(fields) { context.forms.insert(.baggage) }
+        if hasOneGoodRequestID(fields) {
+            context.forms.insert(.requestID)
+        } else {
+            // RFC 9562 §5.4: version 4, variant 10.
+            context.requestIDHigh = generator.next() & ~0xF000 | 0x4000
+            context.requestIDLow = generator.next() & (UInt64.max >> 2) | 1 << 63
+        }
+        return context
+    }
+
+    private init(spanID: UInt64, isSampled: Bool) {
+        traceIDHigh = 0
+        traceIDLow = 0
+        self.spanID = spanID
+        parentID = 0
+        self.isSampled = isSampled
+    }
+
+    private static func nonZero(_ generator: inout some RandomNumberGenerator) -> UInt64 {
+        while true {
+            let value = generator.next()
+            if value != 0 { return value }
+        }
+    }
+
+    private mutating func adoptTraceparent(_ fields: FieldBlock) -> Bool {
+        // More than one: it can't be known which is meant, so a new trace begins.
+        guard let index = fields.onlyIndex(of: .traceparent),
+            let parent = fields.withValue(at: index, { Traceparent($0) })
+        else { return false }
+        traceIDHigh = parent.traceIDHigh
+        traceIDLow = parent.traceIDLow
+        parentID = parent.parentID
+        isSampled = parent.isSampled
+        isRandom = parent.isRandom
+        b3Sampling = parent.isSampled ? .accepted : .denied
+        return true
+    }
+
+    private mutating func inspectTracestate(_ fields: FieldBlock) {
+        guard let first = fields.firstIndex(of: .tracestate) else { return }
+        var members = 0
+        var next: Int? = first
+        while let index = next {
+            guard fields.withValue(at: index, { countTracestateMembers($0, into: &members) })
+            else { return }
+            next = fields.firstIndex(of: .tracestate, from: index + 1)
+            if next != nil { forms.insert(.tracestateLines) }
+        }
+        // An empty one is accepted but not sent on (§3.3.1).
+        if members > 0 { forms.insert(.tracestate) }
+    }
+
+    private mutating func adoptB3(_ fields: FieldBlock, isOverruled: Bool) {
+        let hasSingle = fields.contains(.b3)
+        let hasMultiple = containsB3Multiple(fields)
+        guard hasSingle || hasMultiple else { return }
+        if hasSingle { forms.insert(.b3Single) }
+        if hasMultiple { forms.insert(.b3Multiple) }
+        // The single form is preferred (B3, "Single Header").
+        guard !isOverruled, let b3 = hasSingle ? B3(single: fields) : B3(multiple: fields) else {
+            return
+        }
+        traceIDHigh = b3.traceIDHigh
+        traceIDLow = b3.traceIDLow
+        parentID = b3.spanID
+        b3Sampling = b3.sampling
+        switch b3.sampling {
+        case .deferred: break
+        case .denied: isSampled = false
+        case .accepted, .debug: isSampled = true
+        }
+    }
+
+    /// Replaces the trace fields of a head that is about to be sent on.
+    ///
+    /// `fields` are those that were adopted from, or a copy of them. Allocates only to join several
+    /// `tracestate` lines.
+    public func write(into fields: FieldBlock) {
+        writeTraceparent(into: fields)
+        writeTracestate(into: fields)
+        if !forms.isDisjoint(with: [.b3Single, .b3Multiple]) { writeB3(into: fields) }
+        if !forms.contains(.baggage) { fields.removeAll(.baggage) }
+        if !forms.contains(.requestID) {
+            fields.removeAll(.xRequestID)
+            var text = FieldText()
+            appendRequestID(to: &text)
+            text.append(to: fields, .xRequestID)
+        }
+    }
+
+    private func writeTraceparent(into fields: FieldBlock) {
+        fields.removeAll(.traceparent)
+        var text = FieldText()
+        text.append(hex: 0, digits: 2)
+        text.append(dash)
+        text.append(hex: traceIDHigh, digits: 16)
+        text.append(hex: traceIDLow, digits: 16)
+        text.append(dash)
+        text.append(hex: spanID, digits: 16)
+        text.append(dash)
+        text.append(hex: (isSampled ? 1 : 0) | (isRandom ? 2 : 0), digits: 2)
+        text.append(to: fields, .traceparent)
+    }
+
+    private func writeTracestate(into fields: FieldBlock) {
+        guard forms.contains(.tracestate) else {
+            fields.removeAll(.tracestate)
+            return
+        }
+        guard forms.contains(.tracestateLines) else { return }
+        // §3.3: several lines must be combined into one.
+        let joined = ByteBuffer()
+        var from = 0
+        while let index = fields.firstIndex(of: .tracestate, from: from) {
+            fields.withValue(at: index) { line in
+                guard !line.isEmpty else { return }
+                if !joined.isEmpty { joined.append(",") }
+                joined.append(line)
+            }
+            from = index + 1
+        }
+        fields.removeAll(.tracestate)
+        fields.append(.tracestate, joined)
+    }
+
+    private func writeB3(into fields: FieldBlock) {
+        fields.removeAll(.b3)
+        fields.removeAll(.xB3TraceID)
+        fields.removeAll(.xB3SpanID)
+        fields.removeAll(.xB3ParentSpanID)
+        fields.removeAll(.xB3Sampled)
+        fields.removeAll(.xB3Flags)
+        if forms.contains(.b3Single) {
+            var text = FieldText()
+            appendB3TraceID(to: &text)
+            text.append(dash)
+            text.append(hex: spanID, digits: 16)
+            if let state = b3Sampling.single {
+                text.append(dash)
+                text.append(state)
+                if parentID != 0 {
+                    text.append(dash)
+                    text.append(hex: parentID, digits: 16)
+                }
+            }
+            text.append(to: fields, .b3)
+        }
+        if forms.contains(.b3Multiple) { writeB3Multiple(into: fields) }
+    }
+
+    private func writeB3Multiple(into fields: FieldBlock) {
+        var text = FieldText()
+        appendB3TraceID(to: &text)
+        text.append(to: fields, .xB3TraceID)
+        text.clear()
+        text.append(hex: spanID, digits: 16)
+        text.append(to: fields, .xB3SpanID)
+        if parentID != 0 {
+            text.clear()
+            text.append(hex: parentID, digits: 16)
+            text.append(to: fields, .xB3ParentSpanID)
+        }
+        switch b3Sampling {
+        case .deferred: break
+        case .denied: fields.append(.xB3Sampled, "0")
+        case .accepted: fields.append(.xB3Sampled, "1")
+        // Debug implies an accept decision, so the decision is not sent beside it.
+        case .debug: fields.append(.xB3Flags, "1")
+        }
+    }
+
+    /// A trace that came with 64 bits goes on with 64: older B3 libraries know no more.
+    private func appendB3TraceID(to text: inout FieldText) {
+        if traceIDHigh != 0 { text.append(hex: traceIDHigh, digits: 16) }
+        text.append(hex: traceIDLow, digits: 16)
+    }
+
+    private func appendRequestID(to text: inout FieldText) {
+        text.append(hex: requestIDHigh >> 32, digits: 8)
+        text.append(dash)
+        text.append(hex: requestIDHigh >> 16 & 0xFFFF, digits: 4)
+        text.append(dash)
+        text.append(hex: requestIDHigh & 0xFFFF, digits: 4)
+        text.append(dash)
+        text.append(hex: requestIDLow >> 48, digits: 4)
+        text.append(dash)
+        text.append(hex: requestIDLow & 0xFFFF_FFFF_FFFF, digits: 12)
+    }
+
+    /// Appends the 32 hexadecimal digits of the trace id.
+    public func appendTraceID(to buffer: ByteBuffer) {
+        buffer.append(hex: traceIDHigh, digits: 16)
+        buffer.append(hex: traceIDLow, digits: 16)
+    }
+
+    /// The 32 hexadecimal digits of the trace id. Not for the request path.
+    public var traceID: String {
+        let buffer = ByteBuffer(capacity: 32)
+        appendTraceID(to: buffer)
+        return buffer.string
+    }
+}
+
+private let dash = UInt8(ascii: "-")
+
+private func containsB3Multiple(_ fields: FieldBlock) -> Bool {
+    fields.contains(.xB3TraceID) || fields.contains(.xB3SpanID)
+        || fields.contains(.xB3ParentSpanID) || fields.contains(.xB3Sampled)
+        || fields.contains(.xB3Flags)
+}

@@ -1,0 +1,70 @@
+import Glibc
+import MeshModel
+import Reactor
+
+/// Writes to the terminal.
+enum Terminal {
+    static func out(_ text: String) { write(1, text + "\n") }
+    static func error(_ text: String) { write(2, text + "\n") }
+
+    private static func write(_ descriptor: Int32, _ text: String) {
+        writeAll(descriptor, Array(text.utf8))
+    }
+}
+
+/// Writes all of `bytes` to a descriptor; gives up when it is broken.
+func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) {
+    bytes.withUnsafeBytes { raw in
+        var offset = 0
+        while offset < raw.count, let base = raw.baseAddress {
+            let count = Glibc.write(descriptor, base + offset, raw.count - offset)
+            if count < 0 && errno != EINTR && errno != EAGAIN { return }
+            if count > 0 { offset += count }
+        }
+    }
+}
+
+/// A file could not be read.
+struct FileProblem: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// Reads a whole small file.
+///
+/// - Throws: `FileProblem` that names the file and the reason; also when it is over 16 MiB.
+func readFile(_ path: String) throws(FileProblem) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+        throw FileProblem(description: "\(path): \(errorText(errno))")
+    }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 65_536)
+    while true {
+        let count = read(descriptor, &block, block.count)
+        if count == 0 { return bytes }
+        if count < 0 {
+            if errno == EINTR { continue }
+            throw FileProblem(description: "\(path): \(errorText(errno))")
+        }
+        bytes.append(contentsOf: block[..<count])
+        guard bytes.count <= 16 << 20 else {
+            throw FileProblem(description: "\(path): larger than 16 MiB")
+        }
+    }
+}
+
+/// Reads the configuration.
+enum ConfigurationFile {
+    /// The configuration, or nil after everything wrong with it was printed.
+    static func load(_ path: String) -> ProxyConfiguration? {
+        do {
+            return try ProxyConfiguration.decode(json: try readFile(path), file: path)
+        } catch let problem as FileProblem {
+            Terminal.error("mesh-proxy: \(problem)")
+        } catch {
+            Terminal.error("\(error)")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,162 @@
+// The workers as the control loop sees them: mailboxes in, reports out.
+
+import CLinux
+import MeshModel
+import Proxy
+import Reactor
+import Telemetry
+import Time
+
+/// What workers tell the control loop.
+enum FleetMessage: Sendable {
+    case logLine([UInt8])
+    case report(query: Int, WorkerReport)
+    case failed(worker: Int, reason: String)
+}
+
+/// Starts the workers and talks to them. Confined to the control loop.
+final class Fleet {
+    private struct Query {
+        var reports: [WorkerReport] = []
+        let completion: ([WorkerReport]) -> Void
+        let timer: CallbackTimer
+    }
+
+    /// How long a report may take before the answer goes without it.
+    private static let reportNanoseconds: UInt64 = 1_000_000_000
+
+    let outboundAddress: InternetAddress?
+    let inboundAddress: InternetAddress?
+    private let loop: EventLoop
+    private let log: Log
+    private let mailboxes: [Mailbox<WorkerMessage>]
+    private let control: Mailbox<FleetMessage>
+    private var reader: MailboxReader<FleetMessage>?
+    private var queries: [Int: Query] = [:]
+    private var nextQuery = 0
+    private let onFailure: (String) -> Void
+
+    /// Binds the listeners and starts the workers.
+    ///
+    /// - Throws: `ReactorError` when an address cannot be bound or a thread started.
+    init(
+        loop: EventLoop, log: Log, configuration: ProxyConfiguration,
+        onFailure: @escaping (String) -> Void
+    ) throws(ReactorError) {
+        self.loop = loop
+        self.log = log
+        self.onFailure = onFailure
+        let count = configuration.workers
+        let outbound = try Self.bind(configuration.outbound, count: count)
+        let inbound = try Self.bind(configuration.inbound?.listen, count: count)
+        outboundAddress = outbound.first?.address
+        inboundAddress = inbound.first?.address
+        // Room for a burst of access log lines; beyond it they are dropped and counted.
+        control = Mailbox<FleetMessage>(capacity: 16_384)
+        mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
+        reader = try MailboxReader(loop: loop, mailbox: control) { [unowned self] in take($0) }
+        for index in 0..<count {
+            let sockets = WorkerSockets(
+                outbound: outbound.isEmpty ? nil : outbound[index],
+                inbound: inbound.isEmpty ? nil : inbound[index])
+            try start(index, configuration, sockets)
+        }
+    }
+
+    /// Posts `message` to every worker.
+    func post(_ message: WorkerMessage) {
+        for mailbox in mailboxes { mailbox.post(message) }
+    }
+
+    /// Gathers a report of every worker; those that take longer than a second are left out.
+    func gather(_ completion: @escaping ([WorkerReport]) -> Void) {
+        let id = nextQuery
+        nextQuery += 1
+        let timer = CallbackTimer(loop: loop)
+        queries[id] = Query(completion: completion, timer: timer)
+        timer.schedule(afterNanoseconds: Self.reportNanoseconds) { [unowned self] in finish(id) }
+        let control = control
+        for mailbox in mailboxes {
+            mailbox.post(.report { control.post(.report(query: id, $0)) })
+        }
+    }
+
+    private func start(
+        _ index: Int, _ configuration: ProxyConfiguration, _ sockets: WorkerSockets
+    ) throws(ReactorError) {
+        let mailbox = mailboxes[index]
+        let control = control
+        try WorkerThread.start(name: "worker-\(index)") {
+            do {
+                try Worker.run(
+                    index: index, settings: configuration, sockets: sockets, mailbox: mailbox,
+                    writeLog: { control.post(.logLine($0)) })
+            } catch {
+                control.post(.failed(worker: index, reason: "\(error)"))
+            }
+        }
+    }
+
+    private func take(_ message: FleetMessage) {
+        switch message {
+        case .logLine(let line): log.write(line)
+        case .failed(let worker, let reason): onFailure("worker \(worker): \(reason)")
+        case .report(let id, let report):
+            guard var query = queries[id] else { return }
+            query.reports.append(report)
+            queries[id] = query
+            if query.reports.count == mailboxes.count { finish(id) }
+        }
+    }
+
+    private func finish(_ id: Int) {
+        guard let query = queries.removeValue(forKey: id) else { return }
+        query.timer.cancel()
+        query.completion(query.reports.sorted { $0.worker < $1.worker })
+    }
+
+    /// One socket for each worker on the same port; the first one chooses it when it is 0.
+    private static func bind(
+        _ address: SocketAddress?, count: Int
+    ) throws(ReactorError) -> [ListeningSocket] {
+        guard let address else { return [] }
+        var sockets: [ListeningSocket] = []
+        var port = address.port
+        for _ in 0..<count {
+            let socket = try ListeningSocket(
+                address: InternetAddress(bytes: address.addressBytes, port: port),
+                reusePort: count > 1)
+            port = socket.address.port
+            sockets.append(socket)
+        }
+        return sockets
+    }
+}
+
+/// A timer with a closure, for the control loop.
+final class CallbackTimer: TimerTarget {
+    private let loop: EventLoop
+    private let timer = Timer()
+    private var action: (() -> Void)?
+
+    init(loop: EventLoop) {
+        self.loop = loop
+        super.init()
+    }
+
+    func schedule(afterNanoseconds nanoseconds: UInt64, _ action: @escaping () -> Void) {
+        self.action = action
+        loop.timers.arm(timer, at: Clock.monotonic().advanced(byNanoseconds: nanoseconds), target: self)
+    }
+
+    func cancel() {
+        loop.timers.cancel(timer)
+        action = nil
+    }
+
+    override func onTimer(_ timer: Timer) {
+        let due = action
+        action = nil
+        due?()
+    }
+}

@@ -1,0 +1,227 @@
+// The control loop of the proxy: it binds, starts workers, hands them configuration and
+// certificates, watches signals and the application, and drains.
+//
+// Runs on the main thread. Everything here is off the request path.
+
+import Bytes
+import CLinux
+import ControlClient
+import Glibc
+import MeshModel
+import Proxy
+import Reactor
+import TLS
+import Telemetry
+import Time
+
+/// One run of the proxy.
+final class Supervisor {
+    private static let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD]
+    private static let drainStepNanoseconds: UInt64 = 50_000_000
+    private static let identityCheckNanoseconds: UInt64 = 5_000_000_000
+
+    private let loop: EventLoop
+    private let configuration: ProxyConfiguration
+    private let command: [String]
+    private let log = Log()
+    private var fleet: Fleet?
+    private var signalSource: SignalSource?
+    private var child: Child?
+    private var childExit: Int32?
+    private var drain: Drain?
+    private var exitStatus: Int32 = 0
+    private var staticIdentity: StaticIdentity?
+    private var controlClient: ControlClient?
+    private var isReady = false
+    private let drainTimer: CallbackTimer
+    private let identityTimer: CallbackTimer
+
+    /// Runs until told to stop; the exit status.
+    static func run(_ configuration: ProxyConfiguration, child: [String]) -> Int32 {
+        // Before any thread exists, so that all of them inherit it.
+        SignalSource.block(signals)
+        _ = mesh_raise_file_limit()
+        do {
+            let supervisor = try Supervisor(configuration, command: child)
+            try supervisor.start()
+            supervisor.loop.run()
+            return supervisor.exitStatus
+        } catch {
+            Log().line(.error, "start failed", [("reason", "\(error)")])
+            return 1
+        }
+    }
+
+    private init(_ configuration: ProxyConfiguration, command: [String]) throws(ReactorError) {
+        self.configuration = configuration
+        self.command = command
+        loop = try EventLoop()
+        drainTimer = CallbackTimer(loop: loop)
+        identityTimer = CallbackTimer(loop: loop)
+    }
+
+    private func start() throws {
+        signalSource = try SignalSource(loop: loop, signals: Self.signals) { [unowned self] in
+            onSignal($0)
+        }
+        let fleet = try Fleet(loop: loop, log: log, configuration: configuration) {
+            [unowned self] in stop(1, because: $0)
+        }
+        self.fleet = fleet
+        announce("outbound", fleet.outboundAddress)
+        announce("inbound", fleet.inboundAddress)
+        if let controller = configuration.controller {
+            try startControlClient(controller, fleet)
+        } else if let mesh = configuration.mesh {
+            if let files = configuration.identity {
+                var identity = StaticIdentity(files: files, trustDomain: mesh.trustDomain)
+                // At the start there is no earlier one to go on with.
+                if let loaded = try identity.reload() { fleet.post(.identity(loaded)) }
+                staticIdentity = identity
+                watchIdentity()
+            }
+            fleet.post(.snapshot(mesh))
+            becomeReady()
+        }
+    }
+
+    private func startControlClient(
+        _ controller: ProxyConfiguration.ControllerEndpoint, _ fleet: Fleet
+    ) throws(ReactorError) {
+        guard let directory = configuration.dataDirectory else {
+            preconditionFailure("a configuration with a controller has a data directory")
+        }
+        let instance = ByteBuffer()
+        instance.append(hex: Clock.randomSeed(), digits: 16)
+        let client = ControlClient(
+            loop: loop,
+            settings: ControlSettings(
+                controller: controller.address, joinTokenFile: controller.joinTokenFile,
+                dataDirectory: directory, proxyVersion: Build.version,
+                instance: instance.string),
+            callbacks: ControlCallbacks(
+                onIdentity: { identity, bundle, domain in
+                    fleet.post(
+                        .identity(
+                            WorkerIdentity(
+                                identity: identity, trustBundle: bundle, trustDomain: domain)))
+                },
+                onSnapshot: { fleet.post(.snapshot($0)) },
+                onStatus: { [unowned self] status in
+                    if status.canServe(now: Clock.wall()) { becomeReady() }
+                },
+                log: { [log] level, text, fields in log.controlLine(level, text, fields) }))
+        controlClient = client
+        try client.start()
+    }
+
+    private func announce(_ listener: String, _ address: InternetAddress?) {
+        guard let address else { return }
+        let text = SocketAddress(addressBytes: address.bytes, port: address.port).description
+        log.line(.info, "listening", [("listener", listener), ("address", text)])
+    }
+
+    private func becomeReady() {
+        guard !isReady, drain == nil else { return }
+        isReady = true
+        log.line(.info, "ready")
+        controlClient?.report(.ready)
+        guard !command.isEmpty else { return }
+        do {
+            child = try Child(command)
+        } catch {
+            stop(127, because: "\(command[0]): \(error)")
+        }
+    }
+
+    private func watchIdentity() {
+        identityTimer.schedule(afterNanoseconds: Self.identityCheckNanoseconds) {
+            [unowned self] in
+            do {
+                if let changed = try staticIdentity?.reload() {
+                    fleet?.post(.identity(changed))
+                    log.line(.info, "certificate loaded")
+                }
+            } catch {
+                log.line(.error, "certificate not loaded", [("reason", "\(error)")])
+            }
+            watchIdentity()
+        }
+    }
+
+    // MARK: Signals and the application
+
+    private func onSignal(_ signal: Int32) {
+        switch signal {
+        case SIGTERM, SIGINT:
+            if drain != nil {
+                child?.signal(SIGKILL)
+                return stop(128 + signal, because: "second signal")
+            }
+            log.line(.info, "draining", [("signal", "\(signal)")])
+            beginDrain(propagation: configuration.drain.propagation)
+        case SIGCHLD: childChanged()
+        default: child?.signal(signal)
+        }
+    }
+
+    private func childChanged() {
+        guard let code = child?.reap() else { return }
+        child = nil
+        childExit = code
+        exitStatus = code
+        log.line(.info, "application ended", [("status", "\(code)")])
+        // Nobody answers any more, so peers need no time to learn.
+        if drain == nil { beginDrain(propagation: .zero) }
+    }
+
+    // MARK: Stopping
+
+    private func beginDrain(propagation: Duration) {
+        guard drain == nil else { return }
+        drain = Drain(
+            now: loop.now, propagation: configuration.inbound == nil ? .zero : propagation,
+            gracePeriod: configuration.drain.gracePeriod)
+        controlClient?.report(.draining)
+        fleet?.post(.startDrain)
+        stepDrain()
+    }
+
+    private func stepDrain() {
+        fleet?.gather { [unowned self] reports in
+            let actions = drain?.advance(
+                now: loop.now,
+                exchanges: reports.reduce(0) { $0 + $1.runningExchanges },
+                connections: reports.reduce(0) { $0 + $1.connections },
+                applicationRuns: child != nil)
+            for action in actions ?? [] { take(action) }
+            guard drain != nil else { return }
+            drainTimer.schedule(afterNanoseconds: Self.drainStepNanoseconds) {
+                [unowned self] in stepDrain()
+            }
+        }
+    }
+
+    private func take(_ action: Drain.Action) {
+        switch action {
+        case .closeIdle:
+            fleet?.post(.closeIdle)
+            child?.signal(SIGTERM)
+        case .expire:
+            log.line(.warning, "grace period over")
+            fleet?.post(.expire)
+            child?.signal(SIGKILL)
+        case .stop:
+            drain = nil
+            stop(exitStatus, because: "drained")
+        }
+    }
+
+    private func stop(_ status: Int32, because reason: String) {
+        exitStatus = status
+        log.line(status == 0 ? .info : .warning, "stopped", [("reason", reason)])
+        controlClient?.stop()
+        fleet?.post(.stop)
+        loop.stop()
+    }
+}

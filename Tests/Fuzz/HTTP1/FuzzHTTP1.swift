@@ -1,0 +1,8 @@
+// The libFuzzer entry point of the HTTP/1.1 codec; what it checks is Tests/HTTP1Tests/FuzzInput.swift.
+
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    let bytes = Array(UnsafeBufferPointer(start: start, count: count))
+    if let problem = FuzzInput(bytes).problem() { fatalError(problem) }
+    return 0
+}

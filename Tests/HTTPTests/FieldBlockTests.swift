@@ -1,0 +1,117 @@
+import Bytes
+import HTTP
+import Testing
+
+/// A block of these fields.
+func block(_ fields: [(String, String)]) -> FieldBlock {
+    let block = FieldBlock()
+    for (name, value) in fields {
+        block.append(name: Array(name.utf8).span, value: Array(value.utf8).span)
+    }
+    return block
+}
+
+extension FieldBlock {
+    func firstIndex(named name: String) -> Int? { firstIndex(named: Array(name.utf8).span) }
+
+    /// The lines as they are written.
+    var written: String {
+        let buffer = ByteBuffer()
+        appendLines(to: buffer)
+        return buffer.string
+    }
+}
+
+struct FieldBlockTests {
+    @Test("order, repetition and case are kept")
+    func keeps() {
+        let fields = block([("hOsT", "a"), ("X", "1"), ("x", "2"), ("Empty", "")])
+        #expect(fields.count == 4)
+        #expect(fields.known(at: 0) == .host)
+        #expect(fields.known(at: 1) == .other)
+        #expect(fields.withName(at: 0) { $0.string } == "hOsT")
+        #expect(fields.withValue(at: 2) { $0.string } == "2")
+        #expect(fields.withValue(at: 3) { $0.count } == 0)
+        #expect(fields.written == "hOsT: a\r\nX: 1\r\nx: 2\r\nEmpty: \r\n")
+        #expect(fields.byteCount == fields.written.utf8.count)
+    }
+
+    @Test("every way to append writes the same line")
+    func appends() {
+        let value = ByteBuffer()
+        value.append("7")
+        let fields = FieldBlock()
+        fields.append(.retryAfter, "7")
+        fields.append(.retryAfter, Array("7".utf8).span)
+        fields.append(.retryAfter, value)
+        fields.append(.retryAfter, decimal: 7)
+        fields.append(name: Array("Retry-After".utf8).span, value: Array("7".utf8).span)
+        fields.append(line: Array("Retry-After: 7\r\n".utf8).span, nameCount: 11, known: .retryAfter)
+        #expect(fields.written == String(repeating: "Retry-After: 7\r\n", count: 6))
+        for index in 0..<6 {
+            #expect(fields.known(at: index) == .retryAfter)
+            #expect(fields.valueEquals("7", at: index))
+            #expect(fields.withName(at: index) { $0.string } == "Retry-After")
+        }
+    }
+
+    @Test("fields are found by name, known or not, and not when removed")
+    func finds() {
+        let fields = block([("A", "1"), ("Cookie", "x"), ("a", "2"), ("cookie", "y")])
+        #expect(fields.firstIndex(of: .cookie) == 1)
+        #expect(fields.firstIndex(of: .cookie, from: 2) == 3)
+        #expect(fields.firstIndex(of: .host) == nil)
+        #expect(fields.firstIndex(named: "a") == 0)
+        fields.remove(at: 0)
+        fields.remove(at: 1)
+        #expect(fields.isRemoved(at: 0))
+        #expect(fields.firstIndex(named: "A") == 2)
+        #expect(fields.firstIndex(of: .cookie) == 3)
+        #expect(fields.contains(.cookie))
+        fields.removeAll(.cookie)
+        #expect(!fields.contains(.cookie))
+        #expect(fields.written == "a: 2\r\n")
+        fields.append(.cookie, "z")
+        #expect(fields.firstIndex(of: .cookie) == 4)
+    }
+
+    @Test("any set of removed lines leaves exactly the others", arguments: 0..<32)
+    func removes(mask: Int) {
+        let names = ["A", "Bb", "Ccc", "D", "E"]
+        let fields = block(names.map { ($0, $0) })
+        var expected = ""
+        for (index, name) in names.enumerated() {
+            if mask & 1 << index != 0 {
+                fields.remove(at: index)
+            } else {
+                expected += "\(name): \(name)\r\n"
+            }
+        }
+        #expect(fields.written == expected)
+    }
+
+    @Test("list members are found over all lines, without case, not inside other members")
+    func tokens() {
+        let fields = block([("Connection", "a, Keep-Alive"), ("connection", ",, close ,")])
+        #expect(fields.hasToken("keep-alive", in: .connection))
+        #expect(fields.hasToken("CLOSE", in: .connection))
+        #expect(!fields.hasToken("alive", in: .connection))
+        #expect(!fields.hasToken("a", in: .te))
+        #expect(fields.valueMatches("A, keep-ALIVE", at: 0))
+        #expect(!fields.valueEquals("A, keep-ALIVE", at: 0))
+    }
+
+    @Test("clearing makes the block as new, and gives back what a rare large message took")
+    func clears() {
+        let fields = block([("Cookie", String(repeating: "x", count: 60_000))])
+        fields.clear()
+        #expect(fields.count == 0)
+        #expect(!fields.contains(.cookie))
+        #expect(fields.capacity < 10_000)
+        #expect(fields.written.isEmpty)
+        fields.append(.host, "a")
+        #expect(fields.written == "Host: a\r\n")
+        fields.release()
+        #expect(fields.capacity == 0)
+    }
+}

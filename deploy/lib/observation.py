@@ -1,0 +1,123 @@
+"""Looks at every sidecar and the controller twice a second and keeps what it saw."""
+
+import datetime
+import threading
+import time
+
+from localmesh.metrics import quantile
+from localmesh.processes import CommandFailed
+
+INTERVAL = 0.5
+#: Rates and latencies are over the last so many looks.
+WINDOW = 10
+
+
+class SidecarRow:
+    """One look at a sidecar."""
+
+    def __init__(self, proxy):
+        self.at = time.monotonic()
+        self.metrics = proxy.admin.metrics()
+        self.memory = proxy.resident_bytes()
+        self.version = self.metrics.sum("mesh_snapshot_version")
+        # The first certificate is no rotation.
+        self.rotations = int(self.metrics.sum("mesh_certificates_applied_total")) - 1
+        self.certificate = certificate_times(proxy.admin.json("/certs"))
+
+    def requests(self, direction):
+        return self.metrics.sum("http_requests_total", direction=direction)
+
+    def successes(self, direction):
+        return sum(value for labels, value in
+                   self.metrics.matching("http_requests_total", direction=direction)
+                   if not labels["status"].startswith("5"))
+
+
+def certificate_times(certificates):
+    """(not before, not after) of the leaf shown by /certs, as UTC datetimes."""
+    leaf = certificates["certificate"]
+    return parse_time(leaf["notBefore"]), parse_time(leaf["notAfter"])
+
+
+def parse_time(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+class Traffic:
+    """What one sidecar did in one direction, over the window."""
+
+    def __init__(self, rows, direction):
+        last, first = rows[-1], rows[0]
+        self.requests = last.requests(direction)
+        seconds = max(INTERVAL, last.at - first.at)
+        self.rate = (self.requests - first.requests(direction)) / seconds
+        self.success = last.successes(direction) / self.requests if self.requests else None
+        name = "http_request_duration_seconds"
+        now = last.metrics.buckets(name, direction=direction)
+        before = first.metrics.buckets(name, direction=direction) if first is not last else {}
+        self.p50, self.p99 = quantile(0.5, now, before), quantile(0.99, now, before)
+
+
+class Observer:
+    def __init__(self, mesh):
+        self._mesh = mesh
+        self._rows = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        #: {workload: acknowledged version}, None while the controller does not answer.
+        self.acknowledged = None
+        #: The weights in force at `orders`, in the order of the manifest.
+        self.weights = None
+
+    def start(self):
+        self._look()
+        self._thread.start()
+
+    def stop(self):
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def _run(self):
+        while not self._stopping.wait(INTERVAL):
+            self._look()
+
+    def _look(self):
+        for name, proxy in self._mesh.proxies.items():
+            try:
+                row = SidecarRow(proxy)
+            except (OSError, LookupError, ValueError):
+                continue  # stopping, or not up yet: the view keeps the last look and its age
+            self._rows[name] = (self._rows.get(name, []) + [row])[-WINDOW:]
+        try:
+            self.weights = weights_in_force(self._mesh.proxies["orders"].admin.json("/config"))
+        except (OSError, LookupError, ValueError):
+            pass  # not up: what was last in force stays shown
+        try:
+            self.acknowledged = acknowledged_versions(self._mesh.status())
+        except (CommandFailed, OSError, LookupError, ValueError):
+            self.acknowledged = None
+
+    @property
+    def latest(self):
+        """{workload: SidecarRow}"""
+        return {name: rows[-1] for name, rows in self._rows.items()}
+
+    def rotations(self):
+        """{workload: rotations so far}"""
+        return {name: row.rotations for name, row in self.latest.items()}
+
+    def traffic(self, name, direction):
+        rows = self._rows.get(name)
+        return Traffic(rows, direction) if rows else None
+
+
+def acknowledged_versions(status):
+    """{workload name: version} of what `meshctl status --json` says."""
+    return {row["workload"]: row["ackedVersion"] for row in status["proxies"]}
+
+
+def weights_in_force(configuration):
+    """The weights of the only route in what /config says."""
+    [service] = configuration["mesh"]["services"]
+    return tuple(backend["weight"] for backend in service["routes"][0]["backends"])
