@@ -55,7 +55,8 @@ targets += module(
     ["HTTP", "HTTP1", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time", "Bytes"])
 targets += module(
     "ControlClient",
-    ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"])
+    ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"],
+    tests: ["MeshTesting", "COpenSSL"])
 targets += module(
     "Admin", ["Telemetry", "MeshModel", "HTTP", "HTTP1", "Reactor", "Bytes", "Time"])
 targets += [
@@ -97,6 +98,7 @@ if !dataPlaneOnly {
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "NIOTLS", package: "swift-nio"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Yams", package: "Yams"),

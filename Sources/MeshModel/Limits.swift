@@ -14,6 +14,8 @@ public enum Limits {
     public static let documentNodesMax = 1_000_000
     /// Errors reported of one document; the rest is counted.
     public static let errorsMax = 100
+    /// Names listed as allowed in an error.
+    public static let suggestionsMax = 50
     /// Characters of an offending value shown in an error.
     public static let previewCharactersMax = 80
 

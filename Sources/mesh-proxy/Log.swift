@@ -1,4 +1,5 @@
 import Bytes
+import ControlClient
 import Telemetry
 import Time
 
@@ -14,6 +15,21 @@ final class Log {
         for (name, value) in fields { line.field(name, value) }
         line.finish()
         write(buffer.array)
+    }
+
+    /// A line of the controller's stream.
+    func controlLine(
+        _ level: ControlLogLevel, _ text: String, _ fields: [(name: String, value: String)]
+    ) {
+        let known: LogLevel =
+            switch level {
+            case .info: .info
+            case .warning: .warning
+            case .error: .error
+            }
+        let details = fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+        let event: [(StaticString, String)] = [("event", text)]
+        line(known, "controller", event + (details.isEmpty ? [] : [("details", details)]))
     }
 
     /// A finished line.

@@ -3,7 +3,9 @@
 //
 // Runs on the main thread. Everything here is off the request path.
 
+import Bytes
 import CLinux
+import ControlClient
 import Glibc
 import MeshModel
 import Proxy
@@ -29,6 +31,7 @@ final class Supervisor {
     private var drain: Drain?
     private var exitStatus: Int32 = 0
     private var staticIdentity: StaticIdentity?
+    private var controlClient: ControlClient?
     private var isReady = false
     private let drainTimer: CallbackTimer
     private let identityTimer: CallbackTimer
@@ -67,7 +70,9 @@ final class Supervisor {
         self.fleet = fleet
         announce("outbound", fleet.outboundAddress)
         announce("inbound", fleet.inboundAddress)
-        if let mesh = configuration.mesh {
+        if let controller = configuration.controller {
+            try startControlClient(controller, fleet)
+        } else if let mesh = configuration.mesh {
             if let files = configuration.identity {
                 var identity = StaticIdentity(files: files, trustDomain: mesh.trustDomain)
                 // At the start there is no earlier one to go on with.
@@ -80,6 +85,36 @@ final class Supervisor {
         }
     }
 
+    private func startControlClient(
+        _ controller: ProxyConfiguration.ControllerEndpoint, _ fleet: Fleet
+    ) throws(ReactorError) {
+        guard let directory = configuration.dataDirectory else {
+            preconditionFailure("a configuration with a controller has a data directory")
+        }
+        let instance = ByteBuffer()
+        instance.append(hex: Clock.randomSeed(), digits: 16)
+        let client = ControlClient(
+            loop: loop,
+            settings: ControlSettings(
+                controller: controller.address, joinTokenFile: controller.joinTokenFile,
+                dataDirectory: directory, proxyVersion: Build.version,
+                instance: instance.string),
+            callbacks: ControlCallbacks(
+                onIdentity: { identity, bundle, domain in
+                    fleet.post(
+                        .identity(
+                            WorkerIdentity(
+                                identity: identity, trustBundle: bundle, trustDomain: domain)))
+                },
+                onSnapshot: { fleet.post(.snapshot($0)) },
+                onStatus: { [unowned self] status in
+                    if status.canServe(now: Clock.wall()) { becomeReady() }
+                },
+                log: { [log] level, text, fields in log.controlLine(level, text, fields) }))
+        controlClient = client
+        try client.start()
+    }
+
     private func announce(_ listener: String, _ address: InternetAddress?) {
         guard let address else { return }
         let text = SocketAddress(addressBytes: address.bytes, port: address.port).description
@@ -87,9 +122,10 @@ final class Supervisor {
     }
 
     private func becomeReady() {
-        guard !isReady else { return }
+        guard !isReady, drain == nil else { return }
         isReady = true
         log.line(.info, "ready")
+        controlClient?.report(.ready)
         guard !command.isEmpty else { return }
         do {
             child = try Child(command)
@@ -146,7 +182,7 @@ final class Supervisor {
         drain = Drain(
             now: loop.now, propagation: configuration.inbound == nil ? .zero : propagation,
             gracePeriod: configuration.drain.gracePeriod)
-        isReady = false
+        controlClient?.report(.draining)
         fleet?.post(.startDrain)
         stepDrain()
     }
@@ -184,6 +220,7 @@ final class Supervisor {
     private func stop(_ status: Int32, because reason: String) {
         exitStatus = status
         log.line(status == 0 ? .info : .warning, "stopped", [("reason", reason)])
+        controlClient?.stop()
         fleet?.post(.stop)
         loop.stop()
     }

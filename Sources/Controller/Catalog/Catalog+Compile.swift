@@ -141,7 +141,9 @@ private struct CompiledRoute {
     let route: Route
     let backends: [ObjectKey]
 
-    /// Larger is tried first. Gateway API `HTTPRouteRule.matches`: an exact path, the longest
+    /// Larger is tried first.
+    ///
+    /// Gateway API `HTTPRouteRule.matches`: an exact path, the longest
     /// prefix, a method, the most headers; then the order of routes, rules and matches.
     var precedence: Precedence {
         let match = route.match

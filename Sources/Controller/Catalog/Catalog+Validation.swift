@@ -184,8 +184,7 @@ extension CatalogDraft {
     }
 
     private func names(_ keys: some Sequence<ObjectKey>, in namespace: String) -> [String] {
-        // An error names a few to choose from, not a whole mesh.
-        Array(keys.filter { $0.namespace == namespace }.map(\.name).sorted().prefix(50))
+        keys.filter { $0.namespace == namespace }.map(\.name).sorted()
     }
 
     private var spec: ConfigPath { ConfigPath.root.field("spec") }

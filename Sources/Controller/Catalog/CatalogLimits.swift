@@ -16,7 +16,9 @@ public enum CatalogLimits {
     /// exponential in their number; that of four is harmless.
     public static let aliasesMax = 4
 
-    /// Life of a workload's certificate. Seconds are for tests; past 30 days it is no longer short.
+    /// Life of a workload's certificate.
+    ///
+    /// Seconds are for tests; past 30 days it is no longer short.
     public static let leafLifetime: ClosedRange<Duration> = .seconds(5)...(.seconds(30 * 86_400))
     /// A time limit that may be switched off by `0s`.
     public static let optionalTimeout: ClosedRange<Duration> = .zero...Limits.timeout.upperBound

@@ -4,13 +4,15 @@
 // careful tools end with, and the `..data` link that Kubernetes swaps under a mounted ConfigMap. It
 // does not cover a file outside the directory that a link in it points to.
 //
+// The calls marked unsafe hand a string or an array to the kernel for the length of the call; neither
+// Dispatch nor Foundation watches files on Linux, and a module for three calls would be more to read.
+//
 // Invariants:
 // - a change made after `init` returned leads to at least one signal
 // - no signal earlier than `quiet` after the first event, none later than `latest` after it
 // - the directory may vanish and come back; both are signals
 
 import Dispatch
-import Foundation
 import Glibc
 import Synchronization
 
@@ -22,7 +24,9 @@ public final class DirectoryWatcher: Sendable {
         public let description: String
     }
 
-    /// One element for each burst of changes; at most one waits. Ends when the watcher goes away.
+    /// One element for each burst of changes.
+    ///
+    /// At most one waits. Ends when the watcher goes away.
     public let changes: AsyncStream<Void>
 
     private let state: WatchState
@@ -46,24 +50,43 @@ public final class DirectoryWatcher: Sendable {
     deinit { state.cancel() }
 }
 
+/// When a run of events becomes a signal: after a pause, or when it has lasted long enough.
+struct EventBurst {
+    /// When the first event of the run came; nil between runs.
+    private var start: Duration?
+    /// Whether the directory was there when last looked for.
+    private var isWatched = true
+
+    /// Notes an event and tells when to signal.
+    mutating func noteEvent(at now: Duration, isWatched: Bool) -> Duration {
+        let start = self.start ?? now
+        self.start = start
+        if !isWatched { self.isWatched = false }
+        return min(now + DirectoryWatcher.quiet, start + DirectoryWatcher.latest)
+    }
+
+    /// Ends the run, if there is one, and tells whether to signal: also when a directory that had
+    /// vanished is back.
+    mutating func end(isWatched: Bool) -> Bool {
+        let isSignal = start != nil || (isWatched && !self.isWatched)
+        start = nil
+        self.isWatched = isWatched
+        return isSignal
+    }
+}
+
 private final class WatchState: Sendable {
     private let directory: String
     private let descriptor: Int32
     private let continuation: AsyncStream<Void>.Continuation
     private let queue = DispatchQueue(label: "mesh.catalog.directory-watcher")
     private let sources: Sources
-    private let burst = Mutex<Burst>(Burst())
+    private let burst = Mutex(EventBurst())
 
     /// Dispatch sources may be used from any thread; they are not yet marked so on Linux.
     private struct Sources: @unchecked Sendable {
         let read: any DispatchSourceRead
         let timer: any DispatchSourceTimer
-    }
-
-    private struct Burst {
-        /// When the first event of the burst came; nil between bursts.
-        var start: DispatchTime?
-        var isWatched = true
     }
 
     init(
@@ -114,34 +137,26 @@ private final class WatchState: Sendable {
 
     private func onTimer() {
         let isWatched = Self.watch(directory, descriptor)
-        let isSignal = burst.withLock { burst in
-            // While the directory is gone the timer only looks for it.
-            let isSignal = burst.start != nil || (isWatched && !burst.isWatched)
-            burst.start = nil
-            burst.isWatched = isWatched
-            return isSignal
-        }
+        let isSignal = burst.withLock { $0.end(isWatched: isWatched) }
         if !isWatched { sources.timer.schedule(deadline: .now() + Self.seconds(Self.missingPoll)) }
         if isSignal { continuation.yield() }
     }
 
     private func schedule(isWatched: Bool) {
-        let now = DispatchTime.now()
-        let start = burst.withLock { burst in
-            let start = burst.start ?? now
-            burst.start = start
-            if !isWatched { burst.isWatched = false }
-            return start
-        }
-        let quiet = now + Self.seconds(DirectoryWatcher.quiet)
-        let latest = start + Self.seconds(DirectoryWatcher.latest)
-        sources.timer.schedule(deadline: min(quiet, latest), leeway: .milliseconds(1))
+        let now = Duration.nanoseconds(Int64(DispatchTime.now().uptimeNanoseconds))
+        let signal = burst.withLock { $0.noteEvent(at: now, isWatched: isWatched) }
+        sources.timer.schedule(
+            deadline: .now() + Self.seconds(signal - now),
+            leeway: .milliseconds(1)
+        )
     }
 
     /// Empties the descriptor, which would be readable for ever otherwise.
     private func drain() {
-        // A read of a descriptor that is no regular file returns what is there at once.
-        _ = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).availableData
+        // Many events of at most 272 bytes, NAME_MAX included; what they say is not needed, and
+        // the end is EAGAIN. Foundation's `availableData` would trap on that.
+        var events = [UInt8](repeating: 0, count: 4_096)
+        while unsafe read(descriptor, &events, events.count) > 0 {}
     }
 
     private static func watch(_ directory: String, _ descriptor: Int32) -> Bool {

@@ -121,10 +121,15 @@ private struct YAMLConverter {
         case "false": return ConfigNode(.bool(false), at: position)
         default: break
         }
-        if text.wholeMatch(of: #/-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/#) != nil {
+        // Most words are no numbers by their first character, and matching is slow.
+        let mayBeNumber = text.utf8.first.map("+-.0123456789".utf8.contains) ?? false
+        if mayBeNumber,
+            text.wholeMatch(of: #/-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?/#) != nil
+        {
             return ConfigNode(.number(text), at: position)
         }
-        guard !isAmbiguous(text) else {
+        guard mayBeNumber ? !isLooseNumber(text) : !Self.looseWords.contains(text.lowercased())
+        else {
             return report(
                 node,
                 "read differently by YAML 1.1 and 1.2",
@@ -136,16 +141,18 @@ private struct YAMLConverter {
         return ConfigNode(.string(text), at: position)
     }
 
-    private func isAmbiguous(_ text: String) -> Bool {
-        let words: Set = [
-            "y", "n", "yes", "no", "on", "off", "true", "false", "null",
-        ]
-        // Sexagesimal (`12:30`), underscores, other bases, leading zeros or `+`, bare dots.
-        let number =
-            #/[-+]?(0[xob][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])*|[0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|\.[0-9]+|\.inf|\.nan)/#
-        return words.contains(text.lowercased())
-            || text.lowercased().wholeMatch(of: number) != nil
+    /// Sexagesimal (`12:30`), underscores, other bases, leading zeros or `+`, bare dots.
+    private func isLooseNumber(_ text: String) -> Bool {
+        let integer = #/[-+]?(0[xob][0-9a-f_]+|[0-9][0-9_]*(:[0-5]?[0-9])*)/#
+        let fraction = #/[-+]?([0-9][0-9_]*\.[0-9_]*(e[-+]?[0-9]+)?|\.[0-9]+|\.inf|\.nan)/#
+        let text = text.lowercased()
+        return text.wholeMatch(of: integer) != nil || text.wholeMatch(of: fraction) != nil
     }
+
+    /// Booleans and null of YAML 1.1, in any case; those of 1.2 in other case than theirs.
+    private static let looseWords: Set = [
+        "y", "n", "yes", "no", "on", "off", "true", "false", "null",
+    ]
 
     /// A node the author gave no tag has none, or the one its syntax implies.
     private func isUntagged(_ tag: Tag, _ implied: Tag.Name) -> Bool {

@@ -223,10 +223,12 @@ public struct ObjectCursor {
     }
 }
 
-/// "did you mean x; one of a, b, x".
+/// "did you mean x? one of a, b, x", for an error about `name`; of many names the first are listed.
 public func suggestion(for name: String, among names: [String]) -> String {
     guard !names.isEmpty else { return "none" }
-    let list = "one of " + names.joined(separator: ", ")
+    let listed = names.prefix(Limits.suggestionsMax).joined(separator: ", ")
+    let more = names.count - Limits.suggestionsMax
+    let list = "one of " + listed + (more > 0 ? " and \(more) more" : "")
     let nearest = names.map {
         (name: $0, distance: editDistance(name.lowercased(), $0.lowercased()))
     }

@@ -1,0 +1,69 @@
+import Controller
+import Foundation
+import MeshModel
+import Testing
+
+/// Every file of `mesh-config/` is loaded, so no example can rot.
+@Suite struct ExamplesTests {
+    @Test("The demo's manifests are valid and compile for every workload")
+    func demo() throws {
+        let catalog = try Catalog.load(directory: try examples() + "/demo")
+        #expect(
+            catalog.workloads.keys.map(\.name).sorted()
+                == ["inventory-v1", "inventory-v2", "orders", "web"]
+        )
+        for key in catalog.workloads.keys {
+            let compiled = try catalog.compile(workload: key, version: 1, trustBundle: [])
+            let snapshot = try #require(compiled)
+            #expect(try MeshSnapshot.decode(json: snapshot.encode()) == snapshot)
+        }
+        let compiled = try catalog.compile(
+            workload: ObjectKey(name: "orders"),
+            version: 1,
+            trustBundle: []
+        )
+        let routes = try #require(compiled).services[0].routes
+        #expect(routes.map(\.name) == ["inventory/0", "inventory/1"])
+        #expect(routes[1].backends.map(\.weight) == [90, 10])
+    }
+
+    @Test("The demo's mesh settings are the defaults, as the comment says")
+    func defaults() throws {
+        let mesh = try Catalog.load(directory: try examples() + "/demo").mesh
+        let standard = try Catalog(manifests: []).mesh
+        #expect(mesh.trustDomain == standard.trustDomain)
+        #expect(mesh.leafLifetime == standard.leafLifetime)
+        #expect(mesh.defaults == standard.defaults)
+    }
+
+    @Test("The proxies' files are valid")
+    func proxies() throws {
+        let directory = try examples() + "/proxy"
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory) {
+            let content = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(name)"))
+            let configuration = try ProxyConfiguration.decode(json: Array(content), file: name)
+            #expect((configuration.controller == nil) == (name == "static.json"))
+        }
+    }
+
+    @Test("No file of the examples is left out of these tests")
+    func complete() throws {
+        let names = try FileManager.default.contentsOfDirectory(atPath: try examples()).sorted()
+        #expect(names == ["README.md", "demo", "proxy"])
+        let demo = try FileManager.default.contentsOfDirectory(atPath: try examples() + "/demo")
+        #expect(demo.allSatisfy(ManifestFile.isManifest))
+        let proxy = try FileManager.default.contentsOfDirectory(atPath: try examples() + "/proxy")
+        #expect(proxy.allSatisfy { $0.hasSuffix(".json") })
+    }
+
+    /// `mesh-config` in the nearest directory above this file that has it.
+    private func examples() throws -> String {
+        var directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        while directory.path != "/" {
+            let candidate = directory.appendingPathComponent("mesh-config").path
+            if FileManager.default.fileExists(atPath: candidate) { return candidate }
+            directory = directory.deletingLastPathComponent()
+        }
+        throw CocoaError(.fileNoSuchFile)
+    }
+}
