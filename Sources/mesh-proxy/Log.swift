@@ -28,8 +28,9 @@ final class Log {
             case .error: .error
             }
         let details = fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
-        let event: [(StaticString, String)] = [("event", text)]
-        line(known, "controller", event + (details.isEmpty ? [] : [("details", details)]))
+        var event: [(StaticString, String)] = [("event", text)]
+        if !details.isEmpty { event.append(("details", details)) }
+        line(known, "controller", event)
     }
 
     /// A finished line.
