@@ -29,7 +29,7 @@ struct Token: AsyncParsableCommand {
                 "/v1/tokens",
                 TokenRequest(
                     workload: workload, namespace: namespace, lifetimeSeconds: ttl.seconds))
-            try write(try JSON.encoder.encode(file))
+            try write(try JSON.encoder.encode(file) + Data("\n".utf8))
             Terminal.print(
                 "\(out): admits \(file.spiffeID) once, until \(file.expires.formatted(.iso8601))")
         }

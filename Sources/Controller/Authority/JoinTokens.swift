@@ -43,7 +43,7 @@ struct JoinTokens: Codable, Equatable, Sendable {
         for id: SPIFFEID, lifetime: TimeInterval, now: Date
     ) throws(JoinTokenError) -> (token: String, expires: Date) {
         guard (1...Self.lifetimeMax).contains(lifetime) else { throw .badLifetime(lifetime) }
-        sweep(now: now)
+        if entries.count >= Self.countMax { sweep(now: now) }
         guard entries.count < Self.countMax else { throw .tooMany(countMax: Self.countMax) }
         // 256 bits from the system's generator, which is cryptographically secure.
         var generator = SystemRandomNumberGenerator()

@@ -61,6 +61,8 @@ actor CatalogSource {
     private(set) var condition: Condition
     private var loaded: [ManifestFile]
     private var registry: ProxyRegistry?
+    private var isBusy = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
 
     /// Reads the manifests, or when they are broken the last good ones.
     ///
@@ -102,6 +104,8 @@ actor CatalogSource {
 
     /// Reads the directory again; broken manifests change nothing but the condition.
     func reload() async {
+        await enter()
+        defer { leave() }
         do {
             let files = try ManifestFile.read(directory: manifestsPath)
             guard !isLoaded(files) || !condition.errors.isEmpty else { return }
@@ -118,6 +122,8 @@ actor CatalogSource {
 
     /// Adds or replaces files, if the whole set is valid then.
     func apply(_ changed: [ManifestFile]) async throws {
+        await enter()
+        defer { leave() }
         var files: [String: ManifestFile] = [:]
         for file in try ManifestFile.read(directory: manifestsPath) { files[file.name] = file }
         for file in changed { files[file.name] = file }
@@ -130,6 +136,18 @@ actor CatalogSource {
                 to: URL(filePath: "\(manifestsPath)/\(file.name)"), options: .atomic)
         }
         try await take(all, catalog)
+    }
+
+    /// One set at a time, in order: an actor alone would let a newer set overtake an older one that
+    /// waits for the registry.
+    private func enter() async {
+        guard isBusy else { return isBusy = true }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+
+    private func leave() {
+        guard !waiting.isEmpty else { return isBusy = false }
+        waiting.removeFirst().resume()
     }
 
     private func take(_ files: [ManifestFile], _ catalog: Catalog) async throws {

@@ -50,6 +50,8 @@ actor ProxyRegistry {
 
     /// What the mesh is now.
     private(set) var catalog: Catalog
+    /// Its workloads by identity, since every event of a stream asks.
+    private var workloads: [SPIFFEID: ObjectKey]
     /// Counts catalogs; tells waiters whether theirs has been taken up.
     private(set) var generation: UInt64 = 1
     private var ledger: VersionLedger
@@ -66,6 +68,7 @@ actor ProxyRegistry {
         metrics: ControllerMetrics, logger: Logger
     ) throws {
         self.catalog = catalog
+        workloads = Self.index(catalog)
         self.trustBundle = trustBundle
         self.directory = directory
         self.clock = clock
@@ -80,24 +83,33 @@ actor ProxyRegistry {
 
     /// Takes up a new catalog and sends each connected proxy what changed for it.
     func replace(catalog next: Catalog) throws {
-        let previous = (catalog, compiled, ledger)
+        let previous = (catalog, workloads, compiled, ledger)
         catalog = next
+        workloads = Self.index(next)
         compiled = [:]
-        ledger.keep(only: Set(next.workloads.values.map { workload in
-            workload.spiffeID(in: next.mesh.trustDomain).description
-        }))
+        ledger.keep(only: Set(workloads.keys.map(\.description)))
         do {
-            for id in Set(streams.values.map(\.peer)) where next.workload(id: id) != nil {
+            for id in Set(streams.values.map(\.peer)) where workloads[id] != nil {
                 try compile(id)
             }
-            try saveLedger(unless: previous.2)
+            try saveLedger(unless: previous.3)
         } catch {
-            (catalog, compiled, ledger) = previous
+            (catalog, workloads, compiled, ledger) = previous
             throw error
         }
         generation += 1
         for id in streams.keys.sorted(by: { $0.number < $1.number }) { announce(to: id) }
         notifyWatchers()
+    }
+
+    /// Whether the catalog has a workload of this identity.
+    func isWorkload(_ id: SPIFFEID) -> Bool { workloads[id] != nil }
+
+    private static func index(_ catalog: Catalog) -> [SPIFFEID: ObjectKey] {
+        // A valid catalog has no two workloads of one identity.
+        Dictionary(
+            catalog.workloads.map { ($1.spiffeID(in: catalog.mesh.trustDomain), $0) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     /// Longest life of a leaf certificate, as the Mesh manifest says.
@@ -221,7 +233,7 @@ actor ProxyRegistry {
 
     private func receive(_ hello: Hello, on id: StreamID) throws {
         guard let peer = streams[id]?.peer else { return }
-        guard catalog.workload(id: peer) != nil else { return refuse(id) }
+        guard isWorkload(peer) else { return refuse(id) }
         // A proxy that reconnects before we noticed that its old stream is dead.
         for (other, stream) in streams
         where other != id && stream.peer == peer && stream.hello?.instance == hello.instance {
@@ -299,13 +311,11 @@ actor ProxyRegistry {
     @discardableResult
     private func compile(_ id: SPIFFEID) throws -> Compiled {
         if let known = compiled[id] { return known }
-        guard let workload = catalog.workload(id: id) else {
-            preconditionFailure("asked for by callers")
-        }
-        let unnumbered = try json(workload.key, version: 0)
+        guard let key = workloads[id] else { preconditionFailure("asked for by callers") }
+        let unnumbered = try json(key, version: 0)
         let version = ledger.version(
             of: Checksum(of: unnumbered), for: id, now: clock.now)
-        let body = try json(workload.key, version: version)
+        let body = try json(key, version: version)
         guard
             let reference = SnapshotReference(version: version, checksum: Checksum(of: body))
         else { preconditionFailure("versions start at 1") }

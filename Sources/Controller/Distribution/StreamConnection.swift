@@ -166,7 +166,7 @@ struct StreamConnection: Sendable {
         guard case .verified(let identity) = peer else {
             preconditionFailure("a registered stream has an identity")
         }
-        guard await context.registry.catalog.workload(id: identity.id) != nil else {
+        guard await context.registry.isWorkload(identity.id) else {
             throw IssueRefusal(
                 description: "\(identity.id) is not a workload of the catalog (any more)")
         }

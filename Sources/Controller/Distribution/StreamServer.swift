@@ -89,6 +89,8 @@ struct StreamServer: Service {
                     for try await handshake in handshakes {
                         group.addTask { await serve(handshake) }
                     }
+                } catch is CancellationError {
+                    // A shutdown.
                 } catch {
                     context.logger.error(
                         "the stream listener failed", metadata: ["reason": "\(error)"])
@@ -100,7 +102,8 @@ struct StreamServer: Service {
 
     private func serve(_ handshake: Handshake) async {
         defer { context.metrics.update { $0.openConnections -= 1 } }
-        let remote = handshake.channel.remoteAddress.map { "\($0)" } ?? "unknown"
+        let address = handshake.channel.remoteAddress
+        let remote = "\(address?.ipAddress ?? "unknown"):\(address?.port ?? 0)"
         do {
             guard let stream = try await handshake.stream.get() else {
                 try await handshake.channel.close()
@@ -248,7 +251,8 @@ private final class HandshakeFailureRecorder: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if !isDone { peer.fail("\(error)") }
+        // BoringSSL's errors end with the place in its sources, which tells an operator nothing.
+        if !isDone { peer.fail("\("\(error)".split(separator: " at /", maxSplits: 1)[0])") }
         context.fireErrorCaught(error)
     }
 

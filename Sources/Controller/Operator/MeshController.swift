@@ -65,6 +65,10 @@ public struct MeshController: Sendable {
     public let services: [any Service]
     /// The port proxies connect to.
     public let streamPort: Int
+    /// What the operator socket offers, without the socket.
+    let operators: OperatorService
+    let identity: ServerIdentity
+    let metrics: ControllerMetrics
 
     /// Loads the state, listens for proxies, and prepares the rest.
     public static func start(
@@ -75,7 +79,8 @@ public struct MeshController: Sendable {
 
     static func start(
         _ settings: ControllerSettings, clock: WallClock, logger: Logger,
-        tickInterval: Duration = tickInterval
+        tickInterval: Duration = tickInterval,
+        limits: StreamServer.Limits = StreamServer.Limits()
     ) async throws -> MeshController {
         let socketPath = operatorSocket(in: settings.data)
         guard socketPath.utf8.count <= SocketPathTooLong.bytesMax else {
@@ -104,7 +109,7 @@ public struct MeshController: Sendable {
             host: settings.listenHost, port: settings.listenPort,
             context: StreamServer.Context(
                 authority: authority, registry: registry, identity: identity, clock: clock,
-                metrics: metrics, logger: logger))
+                metrics: metrics, logger: logger, limits: limits))
         guard let port = server.address.port else { preconditionFailure("a TCP listener") }
         logger.info(
             "listening",
@@ -127,7 +132,7 @@ public struct MeshController: Sendable {
                 web(operators, metrics, settings, clock, logger),
                 try operatorApplication(operators, socketPath, logger),
             ],
-            streamPort: port)
+            streamPort: port, operators: operators, identity: identity, metrics: metrics)
     }
 
     /// The socket that operators reach a controller by, given its data directory.
