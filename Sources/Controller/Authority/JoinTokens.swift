@@ -40,7 +40,9 @@ struct JoinTokens: Codable, Equatable, Sendable {
 
     /// Makes a token for `id` and keeps its digest.
     mutating func make(
-        for id: SPIFFEID, lifetime: TimeInterval, now: Date
+        for id: SPIFFEID,
+        lifetime: TimeInterval,
+        now: Date
     ) throws(JoinTokenError) -> (token: String, expires: Date) {
         guard (1...Self.lifetimeMax).contains(lifetime) else { throw .badLifetime(lifetime) }
         if entries.count >= Self.countMax { sweep(now: now) }
@@ -53,7 +55,11 @@ struct JoinTokens: Codable, Equatable, Sendable {
         let expires = now + lifetime
         entries.append(
             Entry(
-                digest: Self.digest(of: token), spiffeID: id.description, expires: expires))
+                digest: Self.digest(of: token),
+                spiffeID: id.description,
+                expires: expires
+            )
+        )
         return (token, expires)
     }
 

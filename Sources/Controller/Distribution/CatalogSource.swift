@@ -21,7 +21,9 @@ private struct SavedManifests: Codable {
     static let fileName = "manifests.json"
 
     init(_ manifests: [ManifestFile]) {
-        files = manifests.map { File(name: $0.name, text: String(decoding: $0.bytes, as: UTF8.self)) }
+        files = manifests.map {
+            File(name: $0.name, text: String(decoding: $0.bytes, as: UTF8.self))
+        }
     }
 
     func manifests() -> [ManifestFile] {
@@ -68,8 +70,11 @@ actor CatalogSource {
     ///
     /// Throws their errors when there are no last good ones.
     init(
-        manifestsPath: String, directory: StateDirectory, clock: WallClock = .system,
-        metrics: ControllerMetrics, logger: Logger
+        manifestsPath: String,
+        directory: StateDirectory,
+        clock: WallClock = .system,
+        metrics: ControllerMetrics,
+        logger: Logger
     ) throws {
         self.manifestsPath = manifestsPath
         self.directory = directory
@@ -115,7 +120,9 @@ actor CatalogSource {
         } catch {
             fail(["\(error)"]) {
                 logger.error(
-                    "the manifests were not taken up", metadata: ["reason": "\(error)"])
+                    "the manifests were not taken up",
+                    metadata: ["reason": "\(error)"]
+                )
             }
         }
     }
@@ -133,7 +140,9 @@ actor CatalogSource {
         for file in changed {
             // Written beside its place and renamed: the watcher never sees half a file.
             try Data(file.bytes).write(
-                to: URL(filePath: "\(manifestsPath)/\(file.name)"), options: .atomic)
+                to: URL(filePath: "\(manifestsPath)/\(file.name)"),
+                options: .atomic
+            )
         }
         try await take(all, catalog)
     }
@@ -162,13 +171,16 @@ actor CatalogSource {
             metadata: [
                 "workloads": "\(catalog.workloads.count)", "services": "\(catalog.services.count)",
                 "routes": "\(catalog.routes.count)",
-            ])
+            ]
+        )
     }
 
     private func check(_ catalog: Catalog) throws {
         guard catalog.mesh.trustDomain == initial.mesh.trustDomain else {
             throw TrustDomainChange(
-                authority: initial.mesh.trustDomain, manifests: catalog.mesh.trustDomain)
+                authority: initial.mesh.trustDomain,
+                manifests: catalog.mesh.trustDomain
+            )
         }
     }
 
@@ -204,7 +216,9 @@ actor CatalogSource {
 
     private static func save(_ files: [ManifestFile], _ directory: StateDirectory) throws {
         try directory.write(
-            SavedManifests.fileName, JSONEncoder().encode(SavedManifests(files)))
+            SavedManifests.fileName,
+            JSONEncoder().encode(SavedManifests(files))
+        )
     }
 
     private static func log(_ errors: ConfigErrors, _ logger: Logger) {

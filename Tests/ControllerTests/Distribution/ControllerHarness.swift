@@ -24,7 +24,9 @@ final class ControllerHarness: Sendable {
     init(_ manifest: String = ControllerHarness.manifest()) throws {
         directory = try TemporaryDirectory()
         try FileManager.default.createDirectory(
-            atPath: manifests, withIntermediateDirectories: true)
+            atPath: manifests,
+            withIntermediateDirectories: true
+        )
         try write(manifest)
     }
 
@@ -63,7 +65,8 @@ final class ControllerHarness: Sendable {
                 kind: Workload
                 metadata: {name: \(name)}
                 spec: {uses: \(uses)}
-                """)
+                """
+            )
         }
         return documents.joined(separator: "\n---\n")
     }
@@ -75,14 +78,25 @@ final class ControllerHarness: Sendable {
         _ body: (MeshController) async throws -> Void
     ) async throws {
         let settings = ControllerSettings(
-            manifests: manifests, data: data, listenPort: 0, webPort: 0,
-            digestInterval: digestInterval)
+            manifests: manifests,
+            data: data,
+            listenPort: 0,
+            webPort: 0,
+            digestInterval: digestInterval
+        )
         let controller = try await MeshController.start(
-            settings, clock: time.clock, logger: .silent, tickInterval: .milliseconds(10),
-            limits: limits)
+            settings,
+            clock: time.clock,
+            logger: .silent,
+            tickInterval: .milliseconds(10),
+            limits: limits
+        )
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: controller.services, logger: .silent))
+                services: controller.services,
+                logger: .silent
+            )
+        )
         let running = Task { try await group.run() }
         do {
             try await body(controller)
@@ -110,17 +124,26 @@ struct ClientIdentity: Sendable {
 
     /// What the authority would issue.
     static func issued(
-        _ id: SPIFFEID, by issuer: SigningPair, now: Date, lifetime: TimeInterval = 3600
+        _ id: SPIFFEID,
+        by issuer: SigningPair,
+        now: Date,
+        lifetime: TimeInterval = 3600
     ) throws -> ClientIdentity {
         let key = P256.Signing.PrivateKey()
         let leaf = try CertificateProfile.makeLeaf(
-            id: id, publicKey: Certificate.PublicKey(key.publicKey), issuer: issuer, now: now,
-            lifetime: lifetime)
+            id: id,
+            publicKey: Certificate.PublicKey(key.publicKey),
+            issuer: issuer,
+            now: now,
+            lifetime: lifetime
+        )
         return ClientIdentity(
             chain: [
                 try leaf.serializeAsPEM().pemString,
                 try issuer.certificate.serializeAsPEM().pemString,
-            ], key: key)
+            ],
+            key: key
+        )
     }
 }
 
@@ -136,7 +159,8 @@ struct StreamClient {
 
     /// Connects, runs `body`, closes.
     static func connect<R>(
-        to controller: MeshController, as identity: ClientIdentity? = nil,
+        to controller: MeshController,
+        as identity: ClientIdentity? = nil,
         alpn: [String] = [StreamServer.applicationProtocol],
         trusting bundle: [String]? = nil,
         _ body: (inout StreamClient) async throws -> R
@@ -154,22 +178,29 @@ struct StreamClient {
             }
             configuration.privateKey = .privateKey(
                 try NIOSSLPrivateKey(
-                    bytes: Array(identity.key.pemRepresentation.utf8), format: .pem))
+                    bytes: Array(identity.key.pemRepresentation.utf8),
+                    format: .pem
+                )
+            )
         }
         let context = try NIOSSLContext(configuration: configuration)
         let stream = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: "127.0.0.1", port: controller.streamPort) { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        NIOSSLClientHandler(context: context, serverHostname: nil))
+                        NIOSSLClientHandler(context: context, serverHostname: nil)
+                    )
                     return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
-                        wrappingChannelSynchronously: channel)
+                        wrappingChannelSynchronously: channel
+                    )
                 }
             }
         return try await stream.executeThenClose { inbound, outbound in
             var client = StreamClient(
-                channel: stream.channel, inbound: inbound.makeAsyncIterator(),
-                outbound: outbound)
+                channel: stream.channel,
+                inbound: inbound.makeAsyncIterator(),
+                outbound: outbound
+            )
             return try await body(&client)
         }
     }
@@ -208,12 +239,17 @@ struct StreamClient {
     }
 
     mutating func subscribe(
-        _ instance: String = "one", holding: SnapshotReference? = nil
+        _ instance: String = "one",
+        holding: SnapshotReference? = nil
     ) async throws {
         let hello = try #require(
             Hello(
-                proxyVersion: "test", instance: instance, holding: holding,
-                certificateNotAfter: 1_900_000_000))
+                proxyVersion: "test",
+                instance: instance,
+                holding: holding,
+                certificateNotAfter: 1_900_000_000
+            )
+        )
         try await send(.hello(hello))
     }
 

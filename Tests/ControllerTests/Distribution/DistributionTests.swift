@@ -8,10 +8,14 @@ import Testing
 @Suite("Distribution over the stream", .timeLimit(.minutes(2)))
 struct DistributionTests {
     private func identity(
-        _ harness: ControllerHarness, _ workload: String = "web"
+        _ harness: ControllerHarness,
+        _ workload: String = "web"
     ) throws -> ClientIdentity {
         try ClientIdentity.issued(
-            try spiffeID(workload), by: try harness.issuer(), now: harness.time.now)
+            try spiffeID(workload),
+            by: try harness.issuer(),
+            now: harness.time.now
+        )
     }
 
     @Test("A change of the manifests reaches the proxies it concerns, and only those")
@@ -68,7 +72,8 @@ struct DistributionTests {
                 try await client.subscribe()
                 let offer = try await client.nextSnapshot()
                 try await client.send(
-                    .nack(version: offer.reference.version, reason: "no such thing"))
+                    .nack(version: offer.reference.version, reason: "no such thing")
+                )
                 let refused = await controller.waitForReports { $0.first?.refusedReason != nil }
                 #expect(refused.first?.refusedReason == "no such thing")
                 #expect(refused.first?.refusedVersion == offer.reference.version)
@@ -124,7 +129,10 @@ struct DistributionTests {
                 harness.time.advance(1000)
                 let later = try #require(
                     SnapshotReference(
-                        version: first.version + 500, checksum: Checksum(of: "later")))
+                        version: first.version + 500,
+                        checksum: Checksum(of: "later")
+                    )
+                )
                 try await client.subscribe(holding: later)
                 let next = try await client.nextSnapshot()
                 #expect(next.reference.version > later.version)
@@ -173,12 +181,15 @@ struct DistributionTests {
         let harness = try ControllerHarness()
         try await harness.run { controller in
             try harness.write(
-                ControllerHarness.manifest().replacing("mesh.test", with: "other.test"))
+                ControllerHarness.manifest().replacing("mesh.test", with: "other.test")
+            )
             await controller.operators.source.reload()
             let errors = await controller.operators.source.condition.errors
             #expect(errors.count == 1)
             #expect(errors.first?.contains("other.test") == true)
-            #expect(await controller.operators.registry.catalog.mesh.trustDomain.name == "mesh.test")
+            #expect(
+                await controller.operators.registry.catalog.mesh.trustDomain.name == "mesh.test"
+            )
         }
     }
 
@@ -198,11 +209,13 @@ struct DistributionTests {
         }
     }
 
-    @Test("A stream that breaks the protocol is closed and counted, others go on",
+    @Test(
+        "A stream that breaks the protocol is closed and counted, others go on",
         arguments: [
             [0, 0, 0, 0], [255, 255, 255, 255], [0, 1, 0, 1], [0, 0, 0, 2, 0x7b, 0x7d],
             [0, 0, 0, 3, 1, 2, 3],
-        ] as [[UInt8]])
+        ] as [[UInt8]]
+    )
     func protocolViolation(bytes: [UInt8]) async throws {
         let harness = try ControllerHarness()
         try await harness.run { controller in

@@ -11,15 +11,19 @@ import X509
 @Suite("Enrolment and renewal over the stream", .timeLimit(.minutes(2)))
 struct EnrolmentTests {
     private func enrol(
-        _ controller: MeshController, token: String, request: String? = nil,
+        _ controller: MeshController,
+        token: String,
+        request: String? = nil,
         key: P256.Signing.PrivateKey = P256.Signing.PrivateKey()
     ) async throws -> ControllerMessage {
         let request = try request ?? Requests.pem(key: Certificate.PrivateKey(key))
         return try await StreamClient.connect(
-            to: controller, trusting: controller.operators.authority.trustBundle
+            to: controller,
+            trusting: controller.operators.authority.trustBundle
         ) { client in
             try await client.send(
-                .enrol(Enrolment(token: token, certificateSigningRequest: request)))
+                .enrol(Enrolment(token: token, certificateSigningRequest: request))
+            )
             let answer = try await client.next()
             #expect(await client.isEnded())
             return answer
@@ -27,11 +31,16 @@ struct EnrolmentTests {
     }
 
     private func token(
-        _ controller: MeshController, _ workload: String = "web", lifetime: Double = 60
+        _ controller: MeshController,
+        _ workload: String = "web",
+        lifetime: Double = 60
     ) async throws -> String {
         try await controller.operators.makeToken(
             TokenRequest(
-                workload: workload, namespace: "default", lifetimeSeconds: lifetime)
+                workload: workload,
+                namespace: "default",
+                lifetimeSeconds: lifetime
+            )
         ).token
     }
 
@@ -45,7 +54,10 @@ struct EnrolmentTests {
         try await ControllerHarness().run { controller in
             let key = P256.Signing.PrivateKey()
             let answer = try await enrol(
-                controller, token: try await token(controller), key: key)
+                controller,
+                token: try await token(controller),
+                key: key
+            )
             guard case .issued(let issued) = answer else {
                 Issue.record("\(answer)")
                 return
@@ -54,7 +66,9 @@ struct EnrolmentTests {
             #expect(issued.trustBundle == controller.operators.authority.trustBundle)
             let identity = ClientIdentity(chain: issued.certificateChain, key: key)
             try await StreamClient.connect(
-                to: controller, as: identity, trusting: issued.trustBundle
+                to: controller,
+                as: identity,
+                trusting: issued.trustBundle
             ) { client in
                 let offer = try await client.subscribeAndAck()
                 let snapshot = try MeshSnapshot.decode(json: offer.body)
@@ -65,7 +79,8 @@ struct EnrolmentTests {
                 let server = try #require(try await client.serverCertificate())
                 #expect(
                     Array(try #require(try server.extensions.subjectAlternativeNames))
-                        == [.uniformResourceIdentifier("spiffe://mesh.test/mesh/controller")])
+                        == [.uniformResourceIdentifier("spiffe://mesh.test/mesh/controller")]
+                )
             }
         }
     }
@@ -128,18 +143,29 @@ struct EnrolmentTests {
             let issuer = try harness.issuer()
             let domain = try #require(TrustDomain("mesh.test"))
             let foreignRoot = try CertificateProfile.makeRoot(
-                trustDomain: domain, now: now, lifetime: 3600)
+                trustDomain: domain,
+                now: now,
+                lifetime: 3600
+            )
             let foreign = try CertificateProfile.makeIssuer(
-                trustDomain: domain, root: foreignRoot, now: now, lifetime: 3600)
+                trustDomain: domain,
+                root: foreignRoot,
+                now: now,
+                lifetime: 3600
+            )
             let web = try spiffeID("web")
             let identities = [
                 try ClientIdentity.issued(web, by: foreign, now: now),
                 try ClientIdentity.issued(
-                    try spiffeID("web", domain: "other.test"), by: issuer, now: now),
+                    try spiffeID("web", domain: "other.test"),
+                    by: issuer,
+                    now: now
+                ),
                 try ClientIdentity.issued(web, by: issuer, now: now - 7200, lifetime: 60),
                 ClientIdentity(
                     chain: [try issuer.certificate.serializeAsPEM().pemString],
-                    key: issuer.key),
+                    key: issuer.key
+                ),
             ]
             for identity in identities {
                 // TLS 1.3 tells the client only after its own handshake is done.
@@ -164,13 +190,19 @@ struct EnrolmentTests {
         try await harness.run { controller in
             let web = try spiffeID("web")
             let identity = try ClientIdentity.issued(
-                web, by: try harness.issuer(), now: harness.time.now)
+                web,
+                by: try harness.issuer(),
+                now: harness.time.now
+            )
             try await StreamClient.connect(to: controller, as: identity) { client in
                 let key = P256.Signing.PrivateKey()
                 try await client.send(
                     .renew(
                         certificateSigningRequest: try Requests.pem(
-                            key: Certificate.PrivateKey(key))))
+                            key: Certificate.PrivateKey(key)
+                        )
+                    )
+                )
                 guard case .issued(let issued) = try await client.next() else {
                     Issue.record("not issued")
                     return
@@ -190,7 +222,10 @@ struct EnrolmentTests {
         let harness = try ControllerHarness()
         try await harness.run { controller in
             let identity = try ClientIdentity.issued(
-                try spiffeID("web"), by: try harness.issuer(), now: harness.time.now)
+                try spiffeID("web"),
+                by: try harness.issuer(),
+                now: harness.time.now
+            )
             let token = try await token(controller)
             try await StreamClient.connect(to: controller, as: identity) { client in
                 _ = try await client.subscribeAndAck()
@@ -201,7 +236,8 @@ struct EnrolmentTests {
             }
             try await StreamClient.connect(to: controller, as: identity) { client in
                 try await client.send(
-                    .renew(certificateSigningRequest: try Requests.pem()))
+                    .renew(certificateSigningRequest: try Requests.pem())
+                )
                 let answer = try await client.next()
                 #expect(refusal(answer, of: .renew)?.contains("not a workload") == true)
                 try await client.subscribe()
@@ -219,7 +255,11 @@ struct EnrolmentTests {
         try await harness.run { controller in
             let issuer = try harness.issuer()
             let identity = try ClientIdentity.issued(
-                try spiffeID("web"), by: issuer, now: harness.time.now, lifetime: 60)
+                try spiffeID("web"),
+                by: issuer,
+                now: harness.time.now,
+                lifetime: 60
+            )
             try await StreamClient.connect(to: controller, as: identity) { client in
                 _ = try await client.subscribeAndAck()
                 try await client.send(.renew(certificateSigningRequest: try Requests.pem()))
@@ -241,8 +281,11 @@ struct EnrolmentTests {
         let harness = try ControllerHarness()
         try await harness.run { controller in
             let identity = try ClientIdentity.issued(
-                try spiffeID("web"), by: try harness.issuer(), now: harness.time.now,
-                lifetime: 30 * 24 * 3600)
+                try spiffeID("web"),
+                by: try harness.issuer(),
+                now: harness.time.now,
+                lifetime: 30 * 24 * 3600
+            )
             try await StreamClient.connect(to: controller, as: identity) { old in
                 _ = try await old.subscribeAndAck("old")
                 let before = try #require(try await old.serverCertificate())

@@ -8,7 +8,8 @@ import Testing
 struct OutboxTests {
     private func snapshot(_ version: UInt64) throws -> ControllerMessage {
         let reference = try #require(
-            SnapshotReference(version: version, checksum: Checksum(of: "")))
+            SnapshotReference(version: version, checksum: Checksum(of: ""))
+        )
         return .snapshot(SnapshotOffer(reference: reference, previous: 0, body: ""))
     }
 

@@ -13,7 +13,9 @@ struct StreamServerTests {
         let stream = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: "127.0.0.1", port: controller.streamPort) { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
+                        wrappingChannelSynchronously: channel
+                    )
                 }
             }
         try await stream.executeThenClose { inbound, _ in
@@ -48,7 +50,10 @@ struct StreamServerTests {
         let harness = try ControllerHarness()
         try await harness.run(limits: limits) { controller in
             let identity = try ClientIdentity.issued(
-                try spiffeID("web"), by: try harness.issuer(), now: harness.time.now)
+                try spiffeID("web"),
+                by: try harness.issuer(),
+                now: harness.time.now
+            )
             try await StreamClient.connect(to: controller, as: identity) { first in
                 _ = try await first.subscribeAndAck()
                 // How the end shows depends on how far the handshake came.

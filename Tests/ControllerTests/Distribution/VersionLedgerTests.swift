@@ -17,7 +17,9 @@ struct VersionLedgerTests {
         let second = ledger.version(of: Checksum(of: "b"), for: web, now: now)
         #expect(second > first)
         var loaded = try JSONDecoder().decode(
-            VersionLedger.self, from: JSONEncoder().encode(ledger))
+            VersionLedger.self,
+            from: JSONEncoder().encode(ledger)
+        )
         #expect(loaded == ledger)
         #expect(loaded.version(of: Checksum(of: "b"), for: web, now: now) == second)
         #expect(loaded.version(of: Checksum(of: "a"), for: web, now: now) > second)

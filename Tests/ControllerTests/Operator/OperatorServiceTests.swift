@@ -10,14 +10,20 @@ import Testing
 struct OperatorServiceTests {
     private func identity(_ harness: ControllerHarness) throws -> ClientIdentity {
         try ClientIdentity.issued(
-            try spiffeID("web"), by: try harness.issuer(), now: harness.time.now)
+            try spiffeID("web"),
+            by: try harness.issuer(),
+            now: harness.time.now
+        )
     }
 
     private func apply(
-        _ controller: MeshController, _ text: String, name: String = "mesh.yaml"
+        _ controller: MeshController,
+        _ text: String,
+        name: String = "mesh.yaml"
     ) async throws -> ManifestsReport {
         try await controller.operators.apply(
-            ManifestsRequest(files: [.init(name: name, text: text)]))
+            ManifestsRequest(files: [.init(name: name, text: text)])
+        )
     }
 
     @Test("A token for a workload that does not exist is refused with what to do")
@@ -26,7 +32,11 @@ struct OperatorServiceTests {
             let error = await #expect(throws: OperatorError.self) {
                 try await controller.operators.makeToken(
                     TokenRequest(
-                        workload: "nope", namespace: "default", lifetimeSeconds: 60))
+                        workload: "nope",
+                        namespace: "default",
+                        lifetimeSeconds: 60
+                    )
+                )
             }
             #expect(error?.errors.first?.contains("nope") == true)
         }
@@ -41,14 +51,20 @@ struct OperatorServiceTests {
                 let text = ControllerHarness.manifest(port: 9005)
                 let report = try await apply(controller, text)
                 let onDisk = try String(
-                    contentsOfFile: "\(harness.manifests)/mesh.yaml", encoding: .utf8)
+                    contentsOfFile: "\(harness.manifests)/mesh.yaml",
+                    encoding: .utf8
+                )
                 #expect(onDisk == text)
                 let early = await controller.operators.settled(
-                    generation: report.generation, timeout: .zero)
+                    generation: report.generation,
+                    timeout: .zero
+                )
                 #expect(!early.isSettled)
                 #expect(early.pending.map(\.instance) == ["one"])
                 async let settled = controller.operators.settled(
-                    generation: report.generation, timeout: .seconds(60))
+                    generation: report.generation,
+                    timeout: .seconds(60)
+                )
                 try await client.send(.ack(try await client.nextSnapshot().reference))
                 #expect(await settled.isSettled)
                 #expect(await settled.settledCount == 1)
@@ -63,12 +79,17 @@ struct OperatorServiceTests {
             try await StreamClient.connect(to: controller, as: identity(harness)) { client in
                 _ = try await client.subscribeAndAck()
                 let report = try await apply(
-                    controller, ControllerHarness.manifest(port: 9005))
+                    controller,
+                    ControllerHarness.manifest(port: 9005)
+                )
                 let offer = try await client.nextSnapshot()
                 try await client.send(
-                    .nack(version: offer.reference.version, reason: "too odd"))
+                    .nack(version: offer.reference.version, reason: "too odd")
+                )
                 let settled = await controller.operators.settled(
-                    generation: report.generation, timeout: .seconds(60))
+                    generation: report.generation,
+                    timeout: .seconds(60)
+                )
                 #expect(!settled.isSettled)
                 #expect(settled.pending.first?.refusedReason == "too odd")
             }
@@ -102,7 +123,10 @@ struct OperatorServiceTests {
     func metricsPage() async throws {
         try await ControllerHarness().run { controller in
             let page = MetricsPage.render(
-                ControllerMetrics().current, await controller.operators.status(), now: Date.now)
+                ControllerMetrics().current,
+                await controller.operators.status(),
+                now: Date.now
+            )
             let lines = page.split(separator: "\n")
             #expect(lines.count.isMultiple(of: 3))
             let samples = lines.filter { !$0.hasPrefix("#") }
@@ -122,8 +146,14 @@ struct OperatorServiceTests {
         handler[metadataKey: "always"] = "there"
         let hostile = "a\"b\\c\nd\u{0}\u{1b}[31m\u{2028}é"
         let event = LogEvent(
-            level: .warning, message: "\(hostile)", metadata: ["reason": "\(hostile)"],
-            source: "test", file: "f", function: "g", line: 1)
+            level: .warning,
+            message: "\(hostile)",
+            metadata: ["reason": "\(hostile)"],
+            source: "test",
+            file: "f",
+            function: "g",
+            line: 1
+        )
         let line = handler.line(event, at: Date(timeIntervalSince1970: 1_800_000_000.5))
         #expect(line.filter { $0.isNewline }.count == 1)
         #expect(!line.unicodeScalars.dropLast().contains { $0.value < 0x20 })
@@ -132,6 +162,7 @@ struct OperatorServiceTests {
             fields == [
                 "time": "2027-01-15T08:00:00.500Z", "level": "warning", "message": hostile,
                 "reason": hostile, "always": "there",
-            ])
+            ]
+        )
     }
 }
