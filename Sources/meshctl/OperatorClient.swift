@@ -16,7 +16,8 @@ struct ControllerOptions: ParsableArguments {
             guard let data = data ?? ProcessInfo.processInfo.environment["MESH_DATA"] else {
                 throw Failure(
                     description: "which controller? Give --data DIR or set MESH_DATA to the "
-                        + "directory that mesh-controller was started with")
+                        + "directory that mesh-controller was started with"
+                )
             }
             return OperatorClient(socketPath: MeshController.operatorSocket(in: data))
         }
@@ -28,24 +29,31 @@ struct OperatorClient {
     let socketPath: String
 
     func get<Answer: Decodable>(
-        _ path: String, timeout: TimeAmount = .seconds(10)
+        _ path: String,
+        timeout: TimeAmount = .seconds(10)
     ) async throws -> Answer {
         try await send(.GET, path, body: nil, timeout)
     }
 
     func post<Answer: Decodable>(
-        _ path: String, _ body: some Encodable, timeout: TimeAmount = .seconds(30)
+        _ path: String,
+        _ body: some Encodable,
+        timeout: TimeAmount = .seconds(30)
     ) async throws -> Answer {
         try await send(.POST, path, body: try JSON.encoder.encode(body), timeout)
     }
 
     private func send<Answer: Decodable>(
-        _ method: HTTPMethod, _ path: String, body: Data?, _ timeout: TimeAmount
+        _ method: HTTPMethod,
+        _ path: String,
+        body: Data?,
+        _ timeout: TimeAmount
     ) async throws -> Answer {
         guard FileManager.default.fileExists(atPath: socketPath) else {
             throw Failure(
                 description: "no controller runs here: \(socketPath) does not exist; start "
-                    + "mesh-controller, or give its --data directory")
+                    + "mesh-controller, or give its --data directory"
+            )
         }
         guard let url = URL(httpURLWithSocketPath: socketPath, uri: path) else {
             throw Failure(description: "\(socketPath) cannot be a socket's path")
@@ -58,10 +66,13 @@ struct OperatorClient {
         do {
             let response = try await HTTPClient.shared.execute(request, timeout: timeout)
             status = response.status
-            content = Data(try await response.body.collect(upTo: Self.answerBytesMax).readableBytesView)
+            content = Data(
+                try await response.body.collect(upTo: Self.answerBytesMax).readableBytesView
+            )
         } catch {
             throw Failure(
-                description: "the controller at \(socketPath) did not answer: \(error)")
+                description: "the controller at \(socketPath) did not answer: \(error)"
+            )
         }
         guard status == .ok else {
             if let failure = try? JSON.decoder.decode(OperatorFailure.self, from: content) {
