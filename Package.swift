@@ -74,6 +74,13 @@ targets += [
         swiftSettings: base)
 ]
 var products: [Product] = [.executable(name: "mesh-proxy", targets: ["mesh-proxy"])]
+if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
+    targets += [
+        .executableTarget(
+            name: "bench-http1", dependencies: ["HTTP1", "HTTP", "Bytes", "Time"],
+            path: "Tests/Benchmarks/HTTP1", swiftSettings: base)
+    ]
+}
 var dependencies: [Package.Dependency] = []
 
 if !dataPlaneOnly {
@@ -113,6 +120,7 @@ if !dataPlaneOnly {
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: base),
         .executableTarget(
@@ -122,6 +130,7 @@ if !dataPlaneOnly {
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: base),
     ]

@@ -7,7 +7,8 @@
 //
 // Invariants:
 // - what is in force is never replaced by something that does not decode, validate and build;
-// - a certificate is saved before it is used, a snapshot before it is confirmed;
+// - a certificate is saved before it is used, a snapshot before it is confirmed; when the disk
+//   refuses, both are used all the same and the status says so;
 // - there is at most one connection, and one timer that wakes at the earliest thing due.
 
 internal import ControlProtocol
@@ -166,13 +167,13 @@ public final class ControlClient: TimerTarget {
         }
     }
 
-    /// A directory that was given to another workload keeps nothing of the first one: `decode`
-    /// refuses its snapshot.
+    /// A directory that was given to another workload keeps nothing of the first one, since the
+    /// snapshot is for that one.
     private func decodeSaved(
         _ saved: SavedSnapshot
     ) throws(StateDirectory.Damaged) -> MeshSnapshot {
         do {
-            return try decode(saved.offer)
+            return try Acceptance.snapshot(saved.offer, for: held?.identity.spiffeID)
         } catch {
             throw directory.setSnapshotAside(reason: error.reason)
         }
@@ -342,15 +343,13 @@ public final class ControlClient: TimerTarget {
 
     // MARK: Snapshots
 
-    private struct Refusal: Error {
-        let reason: String
-    }
-
     private func apply(_ offer: SnapshotOffer, from connection: ControlConnection) {
         let snapshot: MeshSnapshot
         do {
-            snapshot = try decode(offer)
-            try checkTrust(snapshot)
+            snapshot = try Acceptance.snapshot(offer, for: held?.identity.spiffeID)
+            if let held, !snapshot.trustBundle.isEmpty {
+                try Acceptance.trust(snapshot.trustBundle, by: held.identity)
+            }
         } catch {
             status.snapshotsRefused += 1
             callbacks.log(
@@ -371,55 +370,6 @@ public final class ControlClient: TimerTarget {
         }
         putIntoForce(snapshot, saved)
         step(connection) { [$0.applied(offer.reference)] }
-    }
-
-    private func decode(_ offer: SnapshotOffer) throws(Refusal) -> MeshSnapshot {
-        do {
-            // The number is the offer's; a body that has one too must agree.
-            let body = try MeshSnapshot.decode(json: offer.body, from: .staticFile)
-            let version = offer.reference.version
-            guard body.version == 0 || body.version == version else {
-                throw ConfigErrors([
-                    ConfigError(problem: "version is \(body.version), offered as \(version)")
-                ])
-            }
-            if let held, held.identity.spiffeID != body.workload {
-                throw ConfigErrors([
-                    ConfigError(
-                        problem: "it is for \(body.workload), we are \(held.identity.spiffeID)"
-                    )
-                ])
-            }
-            return try MeshSnapshot(
-                version: version,
-                trustDomain: body.trustDomain,
-                workload: body.workload,
-                trustBundle: body.trustBundle,
-                inbound: body.inbound,
-                services: body.services,
-                clusters: body.clusters
-            )
-        } catch let errors as ConfigErrors {
-            throw Refusal(reason: "\(errors)")
-        } catch {
-            throw Refusal(reason: "\(error)")
-        }
-    }
-
-    /// A trust bundle that does not build would cut us off from everybody, the controller included.
-    private func checkTrust(_ snapshot: MeshSnapshot) throws(Refusal) {
-        guard let held, !snapshot.trustBundle.isEmpty else { return }
-        do {
-            _ = try TLSContext(
-                role: .client,
-                identity: held.identity,
-                trustBundle: snapshot.trustBundle,
-                trustDomain: held.identity.spiffeID.trustDomain,
-                alpn: []
-            )
-        } catch {
-            throw Refusal(reason: "trustBundle: \(error)")
-        }
     }
 
     private func putIntoForce(_ snapshot: MeshSnapshot, _ saved: SavedSnapshot) {
@@ -488,8 +438,14 @@ public final class ControlClient: TimerTarget {
 
     private func install(_ issued: IssuedIdentity, from connection: ControlConnection) {
         let saved: SavedIdentity
-        do {
-            saved = try check(issued)
+        do throws(Acceptance.Refusal) {
+            guard let pending else { throw Acceptance.Refusal(reason: "no request is open") }
+            saved = try Acceptance.certificate(
+                issued,
+                key: pending.key,
+                for: pending.spiffeID,
+                now: wallClock()
+            )
         } catch {
             let reason = "the controller issued an unusable certificate: \(error.reason)"
             guard case .open(_, let session) = link, !session.isSubscribed else {
@@ -518,38 +474,6 @@ public final class ControlClient: TimerTarget {
     private var isSubscribed: Bool {
         guard case .open(_, let session) = link else { return false }
         return session.isSubscribed
-    }
-
-    private func check(_ issued: IssuedIdentity) throws(Refusal) -> SavedIdentity {
-        guard let pending else { throw Refusal(reason: "no request is open") }
-        do {
-            let identity = try TLSIdentity(
-                certificateChainPEM: issued.certificateChain.joined(separator: "\n"),
-                privateKeyPEM: pending.key.pem()
-            )
-            guard identity.spiffeID == pending.spiffeID else {
-                throw TLSError.invalidCredentials(
-                    reason: "it is for \(identity.spiffeID), asked for \(pending.spiffeID)"
-                )
-            }
-            guard wallClock().unixSeconds < identity.leaf.notAfter else {
-                throw TLSError.invalidCredentials(reason: "it has already expired")
-            }
-            _ = try TLSContext(
-                role: .client,
-                identity: identity,
-                trustBundle: issued.trustBundle,
-                trustDomain: identity.spiffeID.trustDomain,
-                alpn: []
-            )
-            return SavedIdentity(
-                identity: identity,
-                trustBundle: issued.trustBundle,
-                obtained: wallClock()
-            )
-        } catch {
-            throw Refusal(reason: "\(error)")
-        }
     }
 
     /// Takes an identity into use, unless it has expired: then it only says who we were.

@@ -17,30 +17,32 @@ public import Bytes
 ///
 /// Reused from message to message and worker-confined. Indices stay valid until `clear()`.
 public final class FieldBlock {
+    /// Where a line stands: two words of the table, `place` (start and value) and `kind`
+    /// (name and removal).
     private struct Entry {
-        var start: UInt32
-        var nameCount: UInt32
-        var valueCount: UInt32
-        var name: FieldName
-        var isRemoved: Bool
+        var place: UInt64
+        var kind: UInt64
 
-        var nameRange: Range<Int> { Int(start)..<Int(start) + Int(nameCount) }
+        var start: Int { Int(place & 0xFFFF_FFFF) }
+        var valueCount: Int { Int(place >> 32) }
+        var nameCount: Int { Int(kind >> 32) }
+        var nameRange: Range<Int> { start..<start + nameCount }
         var valueRange: Range<Int> {
-            let from = Int(start) + Int(nameCount) + 2
-            return from..<from + Int(valueCount)
+            let from = start + nameCount + 2
+            return from..<from + valueCount
         }
-        var end: Int { Int(start) + Int(nameCount) + Int(valueCount) + 4 }
+        var end: Int { start + nameCount + valueCount + 4 }
     }
 
     private let store = ByteBuffer()
-    private var entries = ContiguousArray<Entry>()
+    private let table = WordArray()
     private var present: UInt64 = 0
 
     /// Makes an empty block; nothing is allocated until the first field.
     public init() {}
 
     /// Number of field lines, removed ones included; valid indices are `0..<count`.
-    public var count: Int { entries.count }
+    public var count: Int { table.count / 2 }
 
     /// Bytes of all lines, removed ones included.
     public var byteCount: Int { store.count }
@@ -52,14 +54,14 @@ public final class FieldBlock {
         } else {
             store.clear()
         }
-        entries.removeAll(keepingCapacity: entries.capacity <= FieldBlock.retainedCountMax)
+        if table.capacity > FieldBlock.retainedBytesMax { table.release() } else { table.clear() }
         present = 0
     }
 
     /// Drops all fields and gives the memory back, for a connection that goes idle.
     public func release() {
         store.release()
-        entries = ContiguousArray()
+        table.release()
         present = 0
     }
 
@@ -115,21 +117,24 @@ public final class FieldBlock {
     }
 
     /// Which known name the field at `index` has.
-    public func known(at index: Int) -> FieldName { entries[index].name }
+    public func known(at index: Int) -> FieldName {
+        // Only raw values of names are ever stored.
+        FieldName(rawValue: UInt8(truncatingIfNeeded: table[index * 2 + 1])) ?? .other
+    }
 
     /// Whether the field at `index` was removed.
-    public func isRemoved(at index: Int) -> Bool { entries[index].isRemoved }
+    public func isRemoved(at index: Int) -> Bool {
+        table[index * 2 + 1] & FieldBlock.removedBit != 0
+    }
 
     /// Removes the field at `index`; other indices stay as they are.
-    public func remove(at index: Int) { entries[index].isRemoved = true }
+    public func remove(at index: Int) { table[index * 2 + 1] |= FieldBlock.removedBit }
 
     /// Removes every field with this known name.
     public func removeAll(_ name: FieldName) {
         precondition(name != .other, "other is not one name")
         guard present & (1 << UInt64(name.rawValue)) != 0 else { return }
-        for index in entries.indices where entries[index].name == name {
-            entries[index].isRemoved = true
-        }
+        for index in 0..<count where known(at: index) == name { remove(at: index) }
         present &= ~(1 << UInt64(name.rawValue))
     }
 
@@ -138,18 +143,47 @@ public final class FieldBlock {
         precondition(name != .other, "other is not one name")
         guard present & (1 << UInt64(name.rawValue)) != 0 else { return nil }
         var index = from
-        while index < entries.count {
-            if entries[index].name == name && !entries[index].isRemoved { return index }
+        let wanted = UInt64(name.rawValue)
+        while index < count {
+            // Name and removal in one comparison.
+            if table[index * 2 + 1] & 0xFFFF == wanted { return index }
             index += 1
         }
         return nil
     }
 
+    /// The first field whose known name is in `names` and that is not removed, at or after `from`.
+    public func firstIndex(in names: FieldNameSet, from: Int = 0) -> Int? {
+        guard present & names.bits != 0 else { return nil }
+        var index = from
+        let count = count
+        while index < count {
+            let kind = table[index * 2 + 1]
+            if kind & FieldBlock.removedBit == 0, names.bits &>> (kind & 0x3F) & 1 != 0 {
+                return index
+            }
+            index += 1
+        }
+        return nil
+    }
+
+    /// Removes every field whose known name is in `names`.
+    public func removeAll(in names: FieldNameSet) {
+        guard present & names.bits != 0 else { return }
+        for index in 0..<count {
+            let kind = table[index * 2 + 1]
+            if names.bits &>> (kind & 0x3F) & 1 != 0 {
+                table[index * 2 + 1] = kind | FieldBlock.removedBit
+            }
+        }
+        present &= ~names.bits
+    }
+
     /// The first field with this name, compared without case, that is not removed.
     public func firstIndex(named name: Span<UInt8>, from: Int = 0) -> Int? {
         var index = from
-        while index < entries.count {
-            if !entries[index].isRemoved && withName(at: index, { $0.matches(name) }) {
+        while index < count {
+            if !isRemoved(at: index) && withName(at: index, { $0.matches(name) }) {
                 return index
             }
             index += 1
@@ -164,14 +198,14 @@ public final class FieldBlock {
     public func withName<R, E: Error>(
         at index: Int, _ body: (Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
-        try store.withSpan(entries[index].nameRange, body)
+        try store.withSpan(entry(index).nameRange, body)
     }
 
     /// Lends the value of the field at `index`, without surrounding white space.
     public func withValue<R, E: Error>(
         at index: Int, _ body: (Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
-        try store.withSpan(entries[index].valueRange, body)
+        try store.withSpan(entry(index).valueRange, body)
     }
 
     /// Whether the value at `index` is exactly `literal`.
@@ -205,8 +239,9 @@ public final class FieldBlock {
     public func appendLines(to buffer: ByteBuffer) {
         var from = 0
         var to = 0
-        for entry in entries {
-            if entry.isRemoved {
+        for index in 0..<count {
+            let entry = entry(index)
+            if entry.kind & FieldBlock.removedBit != 0 {
                 if to > from { buffer.append(store, from..<to) }
                 from = entry.end
             }
@@ -217,7 +252,11 @@ public final class FieldBlock {
 
     /// Number of bytes of memory the block keeps.
     public var capacity: Int {
-        store.capacity + entries.capacity * MemoryLayout<Entry>.stride
+        store.capacity + table.capacity
+    }
+
+    private func entry(_ index: Int) -> Entry {
+        Entry(place: table[index * 2], kind: table[index * 2 + 1])
     }
 
     private func begin(_ name: FieldName) -> Int {
@@ -240,14 +279,15 @@ public final class FieldBlock {
     }
 
     private func insert(_ name: FieldName, start: Int, nameCount: Int, valueCount: Int) {
-        entries.append(
-            Entry(
-                start: UInt32(start), nameCount: UInt32(nameCount),
-                valueCount: UInt32(valueCount), name: name, isRemoved: false))
+        precondition(store.count <= UInt32.max)
+        table.append(
+            UInt64(start) | UInt64(valueCount) << 32,
+            UInt64(nameCount) << 32 | UInt64(name.rawValue))
         present |= 1 << UInt64(name.rawValue)
     }
 
     /// What a block keeps over `clear()`: holds an ordinary head; a rare large one is given back.
     private static let retainedBytesMax = 8 << 10
-    private static let retainedCountMax = 256
+    /// Stands above the eight bits of the name.
+    private static let removedBit: UInt64 = 0x100
 }

@@ -17,8 +17,7 @@ extension FieldBlock {
             from = index + 1
         }
         let acceptsTrailers = contains(.te) && acceptsTrailers
-        for name in FieldName.hopByHop { removeAll(name) }
-        removeAll(.te)
+        removeAll(in: FieldName.hopByHop)
         if acceptsTrailers { append(.te, "trailers") }
     }
 
@@ -49,6 +48,7 @@ extension FieldBlock {
 
 extension FieldName {
     fileprivate static let hopByHop = allCases.filter(\.isHopByHop)
+        .reduce(FieldNameSet(.te)) { $0.with($1) }
 
     /// Whether the field is meant for every recipient, so that `Connection` cannot nominate it.
     var isEndToEnd: Bool {

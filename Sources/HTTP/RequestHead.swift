@@ -146,7 +146,7 @@ public final class RequestHead {
         portNumber = port
         // Hosts are compared by everyone after us and without case (RFC 9110 §4.2.3), so the folding
         // is done once. Most senders write lower case, which needs no second copy.
-        guard (0..<hostCount).contains(where: { isUppercase(authority[$0]) }) else {
+        guard authority.extracting(first: hostCount).firstUppercase() != nil else {
             hostRange = authorityRange.lowerBound..<authorityRange.lowerBound + hostCount
             return
         }

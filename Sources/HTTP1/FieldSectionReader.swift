@@ -54,8 +54,7 @@ final class FieldSectionReader {
     private func append(_ line: Span<UInt8>, to fields: FieldBlock) throws(HTTP1Error) {
         let count = line.count - 2
         bytesUsed += line.count
-        var nameCount = 0
-        while nameCount < count, Grammar.isToken(line[nameCount]) { nameCount += 1 }
+        let nameCount = Grammar.tokenCount(line)
         guard nameCount > 0, nameCount < count, line[nameCount] == UInt8(ascii: ":") else {
             throw nameError(line.extracting(first: count), nameCount: nameCount)
         }

@@ -14,7 +14,9 @@ struct Framing {
 
     /// Reads the fields that matter, once, in order.
     init(_ fields: FieldBlock, version: HTTPVersion) throws(HTTP1Error) {
-        for index in 0..<fields.count {
+        var from = 0
+        while let index = fields.firstIndex(in: Framing.names, from: from) {
+            from = index + 1
             switch fields.known(at: index) {
             case .host:
                 // RFC 9112 §3.2.
@@ -51,6 +53,9 @@ struct Framing {
             throw .contentLengthWithTransferEncoding
         }
     }
+
+    private static let names = FieldNameSet(.host).with(.contentLength).with(.transferEncoding)
+        .with(.connection).with(.expect)
 
     /// Whether the connection persists after the message (RFC 9112 §9.3).
     func keepsAlive(_ version: HTTPVersion) -> Bool {

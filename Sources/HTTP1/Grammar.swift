@@ -19,14 +19,23 @@ enum Grammar {
         isMember(byte, low: 0x2BFF_7FD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFE)
     }
 
-    /// What may stand in a forwarded path and query: visible ASCII without the fragment's `#`.
+    /// How many bytes at the start of `bytes` are a token.
+    @inline(__always)
+    static func tokenCount(_ bytes: Span<UInt8>) -> Int {
+        var index = 0
+        while let unusual = bytes.firstUnusualInName(from: index) {
+            guard isToken(bytes[unusual]) else { return unusual }
+            index = unusual + 1
+        }
+        return bytes.count
+    }
+
+    /// Whether a path and query may be forwarded: visible ASCII without the fragment's `#`.
     ///
     /// That is wider than RFC 3986 by characters that browsers and tools send unescaped, such as
     /// `|` and `[`; all of them are harmless, as none can end the target.
     @inline(__always)
-    static func isTarget(_ byte: UInt8) -> Bool {
-        byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "#")
-    }
+    static func isTarget(_ bytes: Span<UInt8>) -> Bool { bytes.firstInvalidInTarget() == nil }
 
     @inline(__always)
     static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
@@ -89,18 +98,19 @@ enum Grammar {
         guard !bytes.isEmpty else { return nil }
         if bytes[0] == UInt8(ascii: "[") { return literalCount(bytes) }
         var index = 0
-        while index < bytes.count, bytes[index] != UInt8(ascii: ":") {
-            if bytes[index] == UInt8(ascii: "%") {
-                guard index + 2 < bytes.count, hexValue(bytes[index + 1]) != nil,
-                    hexValue(bytes[index + 2]) != nil
+        while let unusual = bytes.firstUnusualInName(from: index) {
+            index = unusual + 1
+            switch bytes[unusual] {
+            case UInt8(ascii: ":"): return unusual > 0 ? unusual : nil
+            case UInt8(ascii: "%"):
+                guard index + 1 < bytes.count, hexValue(bytes[index]) != nil,
+                    hexValue(bytes[index + 1]) != nil
                 else { return nil }
-                index += 3
-            } else {
-                guard isRegisteredName(bytes[index]) else { return nil }
-                index += 1
+                index += 2
+            default: guard isRegisteredName(bytes[unusual]) else { return nil }
             }
         }
-        return index > 0 ? index : nil
+        return bytes.count
     }
 
     /// How many bytes `[…]` has: the shape of an IPv6 address; whoever dials it parses it.

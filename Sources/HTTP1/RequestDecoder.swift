@@ -132,7 +132,7 @@ public final class RequestDecoder {
             throw .malformedRequestLine
         }
         let method = line.extracting(first: space)
-        for index in 0..<space where !Grammar.isToken(line[index]) { throw .invalidMethod }
+        guard Grammar.tokenCount(method) == space else { throw .invalidMethod }
         guard let second = line.firstIndex(of: 0x20, from: space + 1) else {
             throw space + 1 < line.count ? .http09 : .malformedRequestLine
         }
@@ -161,9 +161,7 @@ public final class RequestDecoder {
 
     /// The four forms of RFC 9112 §3.2, of which authority-form went with CONNECT.
     private func parseTarget(_ target: Span<UInt8>) throws(HTTP1Error) {
-        for index in 0..<target.count where !Grammar.isTarget(target[index]) {
-            throw .invalidTarget
-        }
+        guard Grammar.isTarget(target) else { throw .invalidTarget }
         if target[0] == UInt8(ascii: "/") {
             head.set(target: target)
         } else if target.equals("*") {

@@ -34,12 +34,18 @@ public struct WorkerIdentity: Sendable {
     let identity: TLSIdentity
     let trustBundle: [String]
     let trustDomain: TrustDomain
+    let settings: TLSSettings
 
-    /// See `TLSContext`.
-    public init(identity: TLSIdentity, trustBundle: [String], trustDomain: TrustDomain) {
+    /// See `TLSContext`. `settings` holds the ticket keys, which all workers of a process share: a
+    /// peer that comes back meets another worker as likely as the same.
+    public init(
+        identity: TLSIdentity, trustBundle: [String], trustDomain: TrustDomain,
+        settings: TLSSettings
+    ) {
         self.identity = identity
         self.trustBundle = trustBundle
         self.trustDomain = trustDomain
+        self.settings = settings
     }
 }
 
@@ -160,10 +166,12 @@ public final class Worker {
         do {
             let server = try TLSContext(
                 role: .server, identity: identity.identity, trustBundle: identity.trustBundle,
-                trustDomain: identity.trustDomain, alpn: ["http/1.1"])
+                trustDomain: identity.trustDomain, alpn: ["http/1.1"],
+                settings: identity.settings)
             let client = try TLSContext(
                 role: .client, identity: identity.identity, trustBundle: identity.trustBundle,
-                trustDomain: identity.trustDomain, alpn: ["http/1.1"])
+                trustDomain: identity.trustDomain, alpn: ["http/1.1"],
+                settings: identity.settings)
             serverTLS = server
             clientTLS = client
             metrics.add(.certificatesApplied)

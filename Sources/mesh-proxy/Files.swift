@@ -54,12 +54,19 @@ func readFile(_ path: String) throws(FileProblem) -> [UInt8] {
     }
 }
 
-/// Reads the configuration.
-enum ConfigurationFile {
+/// A configuration that was read and is valid.
+struct ConfigurationFile {
+    let configuration: ProxyConfiguration
+    /// As it was written, for the admin port.
+    let text: String
+
     /// The configuration, or nil after everything wrong with it was printed.
-    static func load(_ path: String) -> ProxyConfiguration? {
+    static func load(_ path: String) -> ConfigurationFile? {
         do {
-            return try ProxyConfiguration.decode(json: try readFile(path), file: path)
+            let bytes = try readFile(path)
+            return ConfigurationFile(
+                configuration: try ProxyConfiguration.decode(json: bytes, file: path),
+                text: String(decoding: bytes, as: UTF8.self))
         } catch let problem as FileProblem {
             Terminal.error("mesh-proxy: \(problem)")
         } catch {

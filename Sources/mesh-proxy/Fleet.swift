@@ -47,8 +47,8 @@ final class Fleet {
         self.log = log
         self.onFailure = onFailure
         let count = configuration.workers
-        let outbound = try Self.bind(configuration.outbound, count: count)
-        let inbound = try Self.bind(configuration.inbound?.listen, count: count)
+        let outbound = try Self.bind(configuration.outbound, count: count, log)
+        let inbound = try Self.bind(configuration.inbound?.listen, count: count, log)
         outboundAddress = outbound.first?.address
         inboundAddress = inbound.first?.address
         // Room for a burst of access log lines; beyond it they are dropped and counted.
@@ -117,17 +117,23 @@ final class Fleet {
 
     /// One socket for each worker on the same port; the first one chooses it when it is 0.
     private static func bind(
-        _ address: SocketAddress?, count: Int
+        _ address: SocketAddress?, count: Int, _ log: Log
     ) throws(ReactorError) -> [ListeningSocket] {
         guard let address else { return [] }
         var sockets: [ListeningSocket] = []
         var port = address.port
-        for _ in 0..<count {
-            let socket = try ListeningSocket(
-                address: InternetAddress(bytes: address.addressBytes, port: port),
-                reusePort: count > 1)
-            port = socket.address.port
-            sockets.append(socket)
+        do {
+            for _ in 0..<count {
+                let socket = try ListeningSocket(
+                    address: InternetAddress(bytes: address.addressBytes, port: port),
+                    reusePort: count > 1)
+                port = socket.address.port
+                sockets.append(socket)
+            }
+        } catch {
+            // The error knows the system call and not the address, which is what one asks for.
+            log.line(.error, "cannot listen", [("address", address.description)])
+            throw error
         }
         return sockets
     }

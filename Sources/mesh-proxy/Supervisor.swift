@@ -3,6 +3,7 @@
 //
 // Runs on the main thread. Everything here is off the request path.
 
+import Admin
 import Bytes
 import CLinux
 import ControlClient
@@ -22,6 +23,7 @@ final class Supervisor {
 
     private let loop: EventLoop
     private let configuration: ProxyConfiguration
+    private let fileText: String
     private let command: [String]
     private let log = Log()
     private var fleet: Fleet?
@@ -32,17 +34,24 @@ final class Supervisor {
     private var exitStatus: Int32 = 0
     private var staticIdentity: StaticIdentity?
     private var controlClient: ControlClient?
+    private let tlsSettings = TLSSettings(ticketKeys: TLSTicketKeys())
+    private let started = Clock.wall()
+    private var credentials: Credentials?
+    private var rotations: UInt64 = 0
+    private var mesh: MeshSnapshot?
+    private var meshApplied: WallTime?
+    private var admin: AdminServer?
     private var isReady = false
     private let drainTimer: CallbackTimer
     private let identityTimer: CallbackTimer
 
     /// Runs until told to stop; the exit status.
-    static func run(_ configuration: ProxyConfiguration, child: [String]) -> Int32 {
+    static func run(_ file: ConfigurationFile, child: [String]) -> Int32 {
         // Before any thread exists, so that all of them inherit it.
         SignalSource.block(signals)
         _ = mesh_raise_file_limit()
         do {
-            let supervisor = try Supervisor(configuration, command: child)
+            let supervisor = try Supervisor(file, command: child)
             try supervisor.start()
             supervisor.loop.run()
             return supervisor.exitStatus
@@ -52,8 +61,9 @@ final class Supervisor {
         }
     }
 
-    private init(_ configuration: ProxyConfiguration, command: [String]) throws(ReactorError) {
-        self.configuration = configuration
+    private init(_ file: ConfigurationFile, command: [String]) throws(ReactorError) {
+        configuration = file.configuration
+        fileText = file.text
         self.command = command
         loop = try EventLoop()
         drainTimer = CallbackTimer(loop: loop)
@@ -68,6 +78,7 @@ final class Supervisor {
             [unowned self] in stop(1, because: $0)
         }
         self.fleet = fleet
+        try startAdmin()
         announce("outbound", fleet.outboundAddress)
         announce("inbound", fleet.inboundAddress)
         if let controller = configuration.controller {
@@ -76,13 +87,62 @@ final class Supervisor {
             if let files = configuration.identity {
                 var identity = StaticIdentity(files: files, trustDomain: mesh.trustDomain)
                 // At the start there is no earlier one to go on with.
-                if let loaded = try identity.reload() { fleet.post(.identity(loaded)) }
+                if let loaded = try identity.reload() { use(loaded) }
                 staticIdentity = identity
                 watchIdentity()
             }
-            fleet.post(.snapshot(mesh))
+            use(mesh)
             becomeReady()
         }
+    }
+
+    private func startAdmin() throws(ReactorError) {
+        let address = configuration.admin
+        let socket = try ListeningSocket(
+            address: InternetAddress(bytes: address.addressBytes, port: address.port),
+            reusePort: false)
+        admin = try AdminServer(
+            loop: loop, socket: socket,
+            gather: { [unowned self] completion in
+                gatherReports { completion($0) }
+            },
+            drain: { [unowned self] in
+                log.line(.info, "draining", [("reason", "POST /drain")])
+                beginDrain(propagation: configuration.drain.propagation)
+            })
+        announce("admin", socket.address)
+    }
+
+    private func gatherReports(_ completion: @escaping (AdminSnapshot) -> Void) {
+        fleet?.gather { [unowned self] reports in
+            var snapshot = AdminSnapshot(
+                reports: reports, fileText: fileText, started: started)
+            snapshot.notReady = missing
+            snapshot.isDraining = drain != nil
+            snapshot.configuration.mesh = mesh
+            snapshot.configuration.source = mesh == nil ? nil : controlClient == nil ? .file : .controller
+            snapshot.configuration.applied = meshApplied
+            snapshot.certificates = credentials.map(AdminCertificate.all) ?? []
+            snapshot.rotations = rotations
+            completion(snapshot)
+        }
+    }
+
+    /// What is missing before traffic can be served.
+    private var missing: [String] {
+        guard let controlClient else { return isReady ? [] : ["starting"] }
+        let status = controlClient.status
+        var reasons: [String] = []
+        if let certificate = status.certificate {
+            if certificate.notAfter <= Clock.wall().unixSeconds {
+                reasons.append("the certificate has expired; a new join token is needed")
+            }
+        } else {
+            reasons.append("no certificate yet")
+        }
+        if status.snapshotVersion == 0 { reasons.append("no configuration yet") }
+        if !reasons.isEmpty, let error = status.lastError { reasons.append(error) }
+        return reasons
     }
 
     private func startControlClient(
@@ -100,19 +160,34 @@ final class Supervisor {
                 dataDirectory: directory, proxyVersion: Build.version,
                 instance: instance.string),
             callbacks: ControlCallbacks(
-                onIdentity: { identity, bundle, domain in
-                    fleet.post(
-                        .identity(
-                            WorkerIdentity(
-                                identity: identity, trustBundle: bundle, trustDomain: domain)))
+                onIdentity: { [unowned self] identity, bundle, domain in
+                    use(
+                        Credentials(
+                            identity: identity, trustBundle: bundle, trustDomain: domain))
                 },
-                onSnapshot: { fleet.post(.snapshot($0)) },
+                onSnapshot: { [unowned self] in use($0) },
                 onStatus: { [unowned self] status in
                     if status.canServe(now: Clock.wall()) { becomeReady() }
                 },
                 log: { [log] level, text, fields in log.controlLine(level, text, fields) }))
         controlClient = client
         try client.start()
+    }
+
+    private func use(_ credentials: Credentials) {
+        if self.credentials != nil { rotations += 1 }
+        self.credentials = credentials
+        fleet?.post(
+            .identity(
+                WorkerIdentity(
+                    identity: credentials.identity, trustBundle: credentials.trustBundle,
+                    trustDomain: credentials.trustDomain, settings: tlsSettings)))
+    }
+
+    private func use(_ snapshot: MeshSnapshot) {
+        mesh = snapshot
+        meshApplied = Clock.wall()
+        fleet?.post(.snapshot(snapshot))
     }
 
     private func announce(_ listener: String, _ address: InternetAddress?) {
@@ -139,7 +214,7 @@ final class Supervisor {
             [unowned self] in
             do {
                 if let changed = try staticIdentity?.reload() {
-                    fleet?.post(.identity(changed))
+                    use(changed)
                     log.line(.info, "certificate loaded")
                 }
             } catch {

@@ -143,6 +143,20 @@ struct LogLineTests {
     func rfc3339(nanoseconds: Int64, text: String) {
         #expect(WallTime(unixNanoseconds: nanoseconds).rfc3339 == text)
     }
+
+    @Test(
+        "Seconds reach the year 9999 and are clamped beyond",
+        arguments: [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_795_222_923, "2026-11-21T01:02:03Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (Int64.max, "9999-12-31T23:59:59Z"),
+            (Int64.min, "0001-01-01T00:00:00Z"),
+        ]
+    )
+    func rfc3339Seconds(seconds: Int64, text: String) {
+        #expect(WallTime.rfc3339(unixSeconds: seconds) == text)
+    }
 }
 
 @Suite("Access log")

@@ -193,6 +193,8 @@ class Demo:
         restarted = self.observer.rotations()
         self.mesh.start_controller()
         self.screen.event(f"controller started again (pid {self.mesh.controller.pid})")
+        self.mesh.wait_until_settled()
+        self.screen.event("every sidecar has reconnected")
         self.apply_weights(FINAL_WEIGHTS)
         self.load.wait_for(RATE)
         self.wait_for_rotations(restarted, "all certificates rotated by the restarted controller")

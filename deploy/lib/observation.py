@@ -20,9 +20,9 @@ class SidecarRow:
         self.metrics = proxy.admin.metrics()
         self.memory = proxy.resident_bytes()
         self.version = self.metrics.sum("mesh_snapshot_version")
-        # The first certificate is no rotation.
-        self.rotations = int(self.metrics.sum("mesh_certificates_applied_total")) - 1
-        self.certificate = certificate_times(proxy.admin.json("/certs"))
+        certificates = proxy.admin.json("/certs")
+        self.rotations = certificates["rotations"]
+        self.certificate = leaf_times(certificates)
 
     def requests(self, direction):
         return self.metrics.sum("http_requests_total", direction=direction)
@@ -33,9 +33,9 @@ class SidecarRow:
                    if not labels["status"].startswith("5"))
 
 
-def certificate_times(certificates):
-    """(not before, not after) of the leaf shown by /certs, as UTC datetimes."""
-    leaf = certificates["certificate"]
+def leaf_times(certificates):
+    """(not before, not after) of the leaf among those that /certs shows, as UTC datetimes."""
+    [leaf] = [one for one in certificates["certificates"] if one["use"] == "leaf"]
     return parse_time(leaf["notBefore"]), parse_time(leaf["notAfter"])
 
 
@@ -114,7 +114,8 @@ class Observer:
 
 def acknowledged_versions(status):
     """{workload name: version} of what `meshctl status --json` says."""
-    return {row["workload"]: row["ackedVersion"] for row in status["proxies"]}
+    return {row["workload"].rsplit("/", 1)[1]: row.get("acknowledgedVersion")
+            for row in status["proxies"]}
 
 
 def weights_in_force(configuration):

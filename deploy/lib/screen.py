@@ -156,7 +156,7 @@ class Screen:
         return lines
 
     def _sidecars(self):
-        row = "  {:<14}{:>9}{:>9}  {:<28}{:>9}{:>9}".format
+        row = "  {:<13}{:>12}{:>7}  {:<25}{:>8}{:>10}".format
         lines = [_BOLD + row(
             "SIDECAR", "CONFIG", "ACKED", "CERTIFICATE", "ROTATED", "MEMORY") + _PLAIN]
         acknowledged = self._demo.observer.acknowledged
@@ -164,9 +164,12 @@ class Screen:
         for name, sidecar in self._demo.observer.latest.items():
             begins, ends = sidecar.certificate
             life, age = (ends - begins).total_seconds(), (now - begins).total_seconds()
-            acked = "?" if acknowledged is None else acknowledged.get(name, "–")
+            # Unknown while the controller is away.
+            acked = "?" if acknowledged is None else \
+                "yes" if acknowledged.get(name) == sidecar.version else "no"
             lines.append(row(
-                name, f"v{sidecar.version:.0f}", f"v{acked}", f"{bar(age / life, 12)} {age:.0f} of {life:.0f} s",
+                name, f"{sidecar.version:.0f}", acked,
+                f"{bar(age / life, 12)} {age:.0f} of {life:.0f} s",
                 sidecar.rotations, f"{sidecar.memory / 2**20:.1f} MiB"))
         controller = self._demo.mesh.controller
         state = f"up, pid {controller.pid}" if controller.is_running() else "DOWN"

@@ -1,5 +1,4 @@
 public import Foundation
-import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore

@@ -5,30 +5,52 @@ extension WallTime {
     /// Appends the time as `2026-11-21T01:02:03.004Z`: RFC 3339, UTC, cut to milliseconds.
     public func appendRFC3339(to buffer: ByteBuffer) {
         let (days, nanosecondOfDay) = unixNanoseconds.flooredDivision(by: 86_400_000_000_000)
-        let date = civilDate(daysSince1970: days)
         let milliseconds = UInt64(nanosecondOfDay) / 1_000_000
-        buffer.append(decimal: UInt64(date.year), digits: 4)
-        buffer.append("-")
-        buffer.append(decimal: UInt64(date.month), digits: 2)
-        buffer.append("-")
-        buffer.append(decimal: UInt64(date.day), digits: 2)
-        buffer.append("T")
-        buffer.append(decimal: milliseconds / 3_600_000, digits: 2)
-        buffer.append(":")
-        buffer.append(decimal: milliseconds / 60_000 % 60, digits: 2)
-        buffer.append(":")
-        buffer.append(decimal: milliseconds / 1_000 % 60, digits: 2)
+        appendDate(days, to: buffer)
+        appendTimeOfDay(milliseconds / 1_000, to: buffer)
         buffer.append(".")
         buffer.append(decimal: milliseconds % 1_000, digits: 3)
         buffer.append("Z")
     }
 
-    /// The time as `2026-11-21T01:02:03.004Z`. Not for the request path.
+    /// The time as `2026-11-21T01:02:03.004Z`, for the control path.
     public var rfc3339: String {
         let buffer = ByteBuffer(capacity: 32)
         appendRFC3339(to: buffer)
         return buffer.string
     }
+
+    /// A time in seconds as `2026-11-21T01:02:03Z`, for the control path.
+    ///
+    /// Unlike a `WallTime` it reaches the year 9999, where certificates without an end have it
+    /// (RFC 5280 §4.1.2.5); anything outside of the years 1 to 9999 is clamped.
+    public static func rfc3339(unixSeconds: Int64) -> String {
+        let clamped = min(max(unixSeconds, -62_135_596_800), 253_402_300_799)
+        let (days, secondOfDay) = clamped.flooredDivision(by: 86_400)
+        let buffer = ByteBuffer(capacity: 32)
+        appendDate(days, to: buffer)
+        appendTimeOfDay(UInt64(secondOfDay), to: buffer)
+        buffer.append("Z")
+        return buffer.string
+    }
+}
+
+private func appendDate(_ daysSince1970: Int64, to buffer: ByteBuffer) {
+    let date = civilDate(daysSince1970: daysSince1970)
+    buffer.append(decimal: UInt64(date.year), digits: 4)
+    buffer.append("-")
+    buffer.append(decimal: UInt64(date.month), digits: 2)
+    buffer.append("-")
+    buffer.append(decimal: UInt64(date.day), digits: 2)
+}
+
+private func appendTimeOfDay(_ seconds: UInt64, to buffer: ByteBuffer) {
+    buffer.append("T")
+    buffer.append(decimal: seconds / 3_600, digits: 2)
+    buffer.append(":")
+    buffer.append(decimal: seconds / 60 % 60, digits: 2)
+    buffer.append(":")
+    buffer.append(decimal: seconds % 60, digits: 2)
 }
 
 /// The date of a day, in the proleptic Gregorian calendar.

@@ -8,7 +8,7 @@ struct DurationHistogram: Sendable {
     static let firstBoundNanoseconds: UInt64 = 250_000
     static let boundCount = 18
 
-    /// Counts per bucket, the last one without an upper bound. Not cumulative.
+    /// Counts per bucket, not cumulative, the last one without an upper bound.
     private(set) var counts = [19 of UInt64](repeating: 0)
     /// Sum of all values in nanoseconds.
     private(set) var sum: UInt64 = 0
@@ -34,7 +34,7 @@ struct SizeHistogram: Sendable {
     static let firstBoundBytes: UInt64 = 256
     static let boundCount = 9
 
-    /// Counts per bucket, the last one without an upper bound. Not cumulative.
+    /// Counts per bucket, not cumulative, the last one without an upper bound.
     private(set) var counts = [10 of UInt64](repeating: 0)
     /// Sum of all values in bytes.
     private(set) var sum: UInt64 = 0

@@ -79,7 +79,7 @@ struct RequestOutcome: Sendable, Hashable {
     }
 }
 
-/// The counters and histograms of one kind of request. Worker-confined.
+/// The counters and histograms of one kind of request, confined to its worker.
 public final class RequestSeries {
     /// What its requests have in common.
     public let key: RequestSeriesKey

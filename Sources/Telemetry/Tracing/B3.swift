@@ -87,8 +87,9 @@ struct B3 {
         sampling = state
     }
 
-    /// The state in what follows the span id. The parent span id is checked, not kept: the span it
-    /// names lies two hops back.
+    /// The state in what follows the span id.
+    ///
+    /// The parent span id is checked, not kept: the span it names lies two hops back.
     private static func singleState(_ rest: Span<UInt8>) -> B3Sampling? {
         if rest.isEmpty { return .deferred }
         guard rest.count == 2 || rest.count == 19, rest[0] == dash else { return nil }

@@ -264,7 +264,7 @@ public struct TraceContext: Sendable, Equatable {
         buffer.append(hex: traceIDLow, digits: 16)
     }
 
-    /// The 32 hexadecimal digits of the trace id. Not for the request path.
+    /// The 32 hexadecimal digits of the trace id, for the control path.
     public var traceID: String {
         let buffer = ByteBuffer(capacity: 32)
         appendTraceID(to: buffer)

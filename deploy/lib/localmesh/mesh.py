@@ -6,6 +6,7 @@ import time
 
 from . import manifests
 from .processes import Controller, Proxy, run, stop_all
+from .waiting import eventually
 
 
 class _Workload:
@@ -141,6 +142,17 @@ class LocalMesh:
     def status(self):
         """What `meshctl status --json` says."""
         return json.loads(self.meshctl("status", "--json")[1])
+
+    def wait_until_settled(self, seconds=30.0):
+        """Waits until every proxy is connected and holds what it should.
+
+        A controller that has just started knows no proxies yet, so `apply --wait` would have
+        nobody to wait for.
+        """
+        def is_settled():
+            rows = [row for row in self.status()["proxies"] if row["isUpToDate"]]
+            return len({row["workload"] for row in rows}) == len(self.proxies)
+        eventually(is_settled, "every proxy is connected and up to date", seconds)
 
     def stop(self):
         """Ends every process."""

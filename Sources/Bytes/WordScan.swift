@@ -1,0 +1,128 @@
+// Classes of ASCII bytes, eight bytes at a time in one word.
+//
+// A head has about 150 bytes that must be of one class or another; a loop over them costs 20
+// instructions a byte, a word costs 20 for eight.
+
+extension Span where Element == UInt8 {
+    /// The index of the first byte at or after `from` that is not a letter, digit, `-` or `.`, or nil.
+    ///
+    /// These make up nearly all names of fields and hosts; the caller decides about the rest.
+    public func firstUnusualInName(from: Int = 0) -> Int? {
+        first(from: from) { word in
+            let low = word & sevenBits
+            let folded = low | spread(0x20)
+            let letters = atLeast(folded, 0x61) & ~atLeast(folded, 0x7B)
+            let digits = atLeast(low, 0x30) & ~atLeast(low, 0x3A)
+            let marks = atLeast(low, 0x2D) & ~atLeast(low, 0x2F)
+            return ~((letters | digits | marks) & ~word)
+        }
+    }
+
+    /// The index of the first byte at or after `from` that is not visible ASCII, or is `#`, or nil.
+    public func firstInvalidInTarget(from: Int = 0) -> Int? {
+        first(from: from) { word in
+            let low = word & sevenBits
+            let visible = atLeast(low, 0x21) & ~atLeast(low, 0x7F)
+            let hash = atLeast(low, 0x23) & ~atLeast(low, 0x24)
+            return ~(visible & ~hash & ~word)
+        }
+    }
+
+    /// The index of the first upper-case letter at or after `from`, or nil.
+    public func firstUppercase(from: Int = 0) -> Int? {
+        first(from: from) { word in
+            let low = word & sevenBits
+            return atLeast(low, 0x41) & ~atLeast(low, 0x5B) & ~word
+        }
+    }
+
+    /// The first byte whose top bit is set in what `hits` makes of a word; other bits don't count.
+    @inline(__always)
+    private func first(from: Int, _ hits: (UInt64) -> UInt64) -> Int? {
+        precondition(from >= 0 && from <= count)
+        return self.withUnsafeBytes { (raw: UnsafeRawBufferPointer) -> Int? in
+            guard let base = raw.baseAddress else { return nil }
+            let count = raw.count
+            var index = from
+            while index &+ 8 <= count {
+                let found = hits(load(base, index)) & topBits
+                if found != 0 { return index &+ found.trailingZeroBitCount &>> 3 }
+                index &+= 8
+            }
+            guard index < count else { return nil }
+            let found = hits(loadTail(base, index, count)) & topBits
+            let hit = index &+ found.trailingZeroBitCount &>> 3
+            return found != 0 && hit < count ? hit : nil
+        }
+    }
+
+    /// Whether the bytes equal `spelling` when ASCII letters of both are compared without case.
+    public func matches(_ spelling: StaticString) -> Bool {
+        guard count == spelling.utf8CodeUnitCount else { return false }
+        return self.withUnsafeBytes {
+            equalWithoutCase($0.baseAddress, UnsafeRawPointer(spelling.utf8Start), $0.count)
+        }
+    }
+
+    /// Whether the bytes equal `other` when ASCII letters are compared without case.
+    public func matches(_ other: Span<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        return self.withUnsafeBytes { left in
+            other.withUnsafeBytes {
+                equalWithoutCase(left.baseAddress, $0.baseAddress, left.count)
+            }
+        }
+    }
+}
+
+private func equalWithoutCase(
+    _ left: UnsafeRawPointer?, _ right: UnsafeRawPointer?, _ count: Int
+) -> Bool {
+    guard let left, let right else { return true }
+    var index = 0
+    while index &+ 8 <= count {
+        if !isSameText(load(left, index), load(right, index)) { return false }
+        index &+= 8
+    }
+    guard index < count else { return true }
+    return isSameText(loadTail(left, index, count), loadTail(right, index, count))
+}
+
+/// Whether two words differ in nothing but the case bit of letters.
+@inline(__always)
+private func isSameText(_ left: UInt64, _ right: UInt64) -> Bool {
+    let difference = left ^ right
+    if difference == 0 { return true }
+    let folded = (right & sevenBits) | spread(0x20)
+    let letters = atLeast(folded, 0x61) & ~atLeast(folded, 0x7B) & ~right & topBits
+    return difference & ~(letters &>> 2) == 0
+}
+
+private let topBits: UInt64 = 0x8080_8080_8080_8080
+private let sevenBits: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
+
+@inline(__always)
+private func spread(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
+
+/// The top bit of each byte that is at least `bound`; the bytes of `low` are below 0x80.
+@inline(__always)
+private func atLeast(_ low: UInt64, _ bound: UInt64) -> UInt64 { low &+ spread(0x80 &- bound) }
+
+@inline(__always)
+private func load(_ base: UnsafeRawPointer, _ index: Int) -> UInt64 {
+    UInt64(littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+}
+
+/// The bytes from `index` to `count`, fewer than eight, with zeros behind them.
+@inline(__always)
+private func loadTail(_ base: UnsafeRawPointer, _ index: Int, _ count: Int) -> UInt64 {
+    // With eight bytes in all, one load that ends at the end does it.
+    if count >= 8 { return load(base, count &- 8) &>> UInt64((8 &- (count &- index)) &* 8) }
+    var word: UInt64 = 0
+    var position = count
+    while position > index {
+        position &-= 1
+        word = word &<< 8 | UInt64(base.load(fromByteOffset: position, as: UInt8.self))
+    }
+    return word
+}
