@@ -52,7 +52,8 @@ targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
 targets += module("ControlProtocol", ["MeshModel"])
 targets += module(
     "Proxy",
-    ["HTTP", "HTTP1", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time", "Bytes"])
+    ["HTTP", "HTTP1", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time", "Bytes"],
+    tests: ["MeshTesting"])
 targets += module(
     "ControlClient",
     ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"],

@@ -105,14 +105,15 @@ public final class Worker {
         withExtendedLifetime(worker) {}
     }
 
+    /// `loop`: one that others share, or nil for a loop of its own.
     init(
-        index: Int, settings: ProxyConfiguration,
+        index: Int, settings: ProxyConfiguration, loop shared: EventLoop? = nil,
         writeLog: @escaping @Sendable ([UInt8]) -> Bool
     ) throws(ReactorError) {
         self.index = index
         self.settings = settings
         self.writeLog = writeLog
-        loop = try EventLoop()
+        if let shared { loop = shared } else { loop = try EventLoop() }
         httpLimits = HTTP.Limits(
             startLineBytesMax: settings.limits.requestLineBytesMax,
             fieldSectionBytesMax: settings.limits.fieldSectionBytesMax,

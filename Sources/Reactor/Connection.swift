@@ -90,6 +90,9 @@ open class Connection: EventSource {
     open func onData(_ bytes: Span<UInt8>) {}
     /// The peer will send no more; this side may still send.
     open func onEnd() {}
+    /// The peer closed its side, or everything, while reading is paused; what it sent before may still
+    /// wait to be read. May be called more than once.
+    open func onHangUp() {}
     /// Outstanding output fell to the low mark after the connection had been congested.
     open func onRelieved() {}
     /// Everything is over; called once, last.
@@ -232,6 +235,7 @@ open class Connection: EventSource {
         if events & UInt32(MESH_IN | MESH_RDHUP | MESH_HUP | MESH_ERR) != 0 {
             mayRead = true
             if !isPaused { receive() }
+            noteHangUp()
         }
     }
 
@@ -239,6 +243,7 @@ open class Connection: EventSource {
         isResumeQueued = false
         if state == .open, !closesAfterFlush { onResume() }
         if mayRead, !isPaused, state == .open || state == .closing { receive() }
+        noteHangUp()
     }
 
     override func flush() {
@@ -266,6 +271,12 @@ open class Connection: EventSource {
         let interest =
             UInt32(MESH_IN | MESH_OUT | MESH_RDHUP) | MESH_EDGE_TRIGGERED
         try loop.watch(self, descriptor: descriptor, events: interest)
+    }
+
+    /// A paused reader would learn of the end only when it resumes, which may be never.
+    private func noteHangUp() {
+        guard peerHasClosed, isPaused, state == .open, !closesAfterFlush else { return }
+        onHangUp()
     }
 
     private func receive() {

@@ -98,12 +98,9 @@ final class DownstreamConnection: TransportConnection {
         decode(bytes)
     }
 
-    override func onPlaintextEnd(isTruncated: Bool) {
-        // A caller that stops sending has gone, as for most servers: closing is the only way
-        // HTTP/1.1 has to cancel a request, and upstream work for nobody is waste.
-        if exchangeRuns { exchange?.downstreamGone() }
-        finish()
-    }
+    override func onPlaintextEnd(isTruncated: Bool) { callerLeft() }
+
+    override func onHangUp() { callerLeft() }
 
     override func onTLSFailure(_ error: TLSError) {
         worker.metrics.add(.tlsFailures, direction, label: error.label)
@@ -140,6 +137,13 @@ final class DownstreamConnection: TransportConnection {
         stream = nil
         worker.remove(self)
         worker.metrics.add(.connectionsClosed, direction)
+    }
+
+    /// A caller that stops sending has gone, as for most servers: closing is the only way HTTP/1.1
+    /// has to cancel a request, and upstream work for nobody is waste.
+    private func callerLeft() {
+        if exchangeRuns { exchange?.downstreamGone() }
+        finish()
     }
 
     // MARK: Requests

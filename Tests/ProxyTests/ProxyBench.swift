@@ -1,0 +1,330 @@
+// A real worker between scripted applications and raw callers, all on one loop: one thread, so that
+// what happens is decided by the test and not by a scheduler.
+
+import Bytes
+import MeshModel
+import MeshTesting
+import Reactor
+import Synchronization
+import TLS
+import Telemetry
+import Testing
+import Time
+
+@testable import Proxy
+
+/// The condition of `until` did not come true.
+struct Stuck: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// Log lines of a worker.
+final class LogSink: Sendable {
+    private let stored = Mutex<[String]>([])
+    var lines: [String] { stored.withLock { $0 } }
+    func take(_ line: [UInt8]) -> Bool {
+        stored.withLock { $0.append(String(decoding: line, as: UTF8.self)) }
+        return true
+    }
+    func count(of text: String) -> Int { lines.count { $0.contains(text) } }
+}
+
+extension EventLoop {
+    /// Turns until `condition` holds; at most 20 s, which only a failing test takes.
+    func until(
+        _ what: @autoclosure () -> String = "", at location: SourceLocation = #_sourceLocation,
+        _ condition: () -> Bool
+    ) throws {
+        let deadline = Clock.monotonic() + .seconds(20)
+        // What the test has just written leaves at the end of a turn: the first must not wait.
+        var wait: Int32 = 0
+        while !condition() {
+            guard Clock.monotonic() < deadline else {
+                throw Stuck(description: "\(location.fileName):\(location.line): \(what())")
+            }
+            turn(waitMillisecondsMax: wait)
+            wait = 20
+        }
+    }
+
+    /// Turns that let everything under way on loopback arrive, for "nothing happens".
+    func settle() { for _ in 0..<30 { turn(waitMillisecondsMax: 0) } }
+}
+
+/// One worker with everything around it.
+final class ProxyBench {
+    let loop: EventLoop
+    let worker: Worker
+    let log = LogSink()
+    let outboundPort: UInt16
+    let inboundPort: UInt16
+    private var applications: [Application] = []
+    private var callers: [Peer] = []
+    private var version: UInt64 = 0
+
+    init(
+        loop: EventLoop? = nil, limits: RequestLimits = .default,
+        application: SocketAddress? = nil, inboundTLS: Bool = false,
+        accessLog: AccessLogLevel = .all
+    ) throws {
+        let loop = try loop ?? EventLoop()
+        self.loop = loop
+        let inbound = application.map {
+            ProxyConfiguration.Inbound(
+                listen: .loopback(port: 0), application: $0, plaintext: !inboundTLS)
+        }
+        let settings = try ProxyConfiguration(
+            outbound: .loopback(port: 0), inbound: inbound,
+            controller: .init(address: .loopback(port: 1)), dataDirectory: "/nonexistent",
+            accessLog: accessLog, limits: limits)
+        let log = log
+        worker = try Worker(index: 0, settings: settings, loop: loop) { log.take($0) }
+        let outboundSocket = try Self.listen()
+        let inboundSocket = try inbound.map { _ in try Self.listen() }
+        outboundPort = outboundSocket.address.port
+        inboundPort = inboundSocket?.address.port ?? 0
+        try worker.listen(WorkerSockets(outbound: outboundSocket, inbound: inboundSocket))
+    }
+
+    static func listen() throws -> ListeningSocket {
+        try ListeningSocket(
+            address: InternetAddress(bytes: [127, 0, 0, 1], port: 0), reusePort: false)
+    }
+
+    // MARK: Around the worker
+
+    func application() throws -> Application {
+        let made = try Application(loop: loop, socket: Self.listen())
+        applications.append(made)
+        return made
+    }
+
+    /// An address where nobody listens.
+    func closedPort() throws -> SocketAddress {
+        let made = try Application(loop: loop, socket: Self.listen())
+        defer { made.close() }
+        return made.socketAddress
+    }
+
+    /// A connected caller of the outbound listener.
+    func caller() throws -> Peer { try caller(port: outboundPort) }
+
+    /// A connected caller of the inbound listener.
+    func inboundCaller(tls: TLSConnection? = nil) throws -> Peer {
+        try caller(port: inboundPort, tls: tls)
+    }
+
+    private func caller(port: UInt16, tls: TLSConnection? = nil) throws -> Peer {
+        let peer = Peer(loop: loop, tls: tls)
+        callers.append(peer)
+        peer.connect(to: InternetAddress(bytes: [127, 0, 0, 1], port: port))
+        try loop.until("caller connects") { peer.isReady || peer.isOver }
+        return peer
+    }
+
+    /// The `number`th connection (from 1) that `application` accepted.
+    func accepted(
+        _ application: Application, _ number: Int = 1,
+        at location: SourceLocation = #_sourceLocation
+    ) throws -> Peer {
+        try loop.until("connection \(number) to the application", at: location) {
+            application.connections.count >= number
+        }
+        return application.connections[number - 1]
+    }
+
+    // MARK: Configuration
+
+    /// A service of one route to one cluster.
+    static func service(
+        _ name: String = "orders", port: UInt16 = 80, timeouts: RouteTimeouts = .default
+    ) -> VirtualService {
+        VirtualService(
+            name: name, hosts: [name, "\(name).default"], port: port,
+            routes: [
+                Route(
+                    name: name, backends: [WeightedCluster(cluster: name)], timeouts: timeouts)
+            ])
+    }
+
+    static func cluster(
+        _ name: String = "orders", _ endpoints: [SocketAddress],
+        security: ClusterSecurity = .plaintext, connectTimeout: Duration = .seconds(10),
+        idleTimeout: Duration = .seconds(600), limits: ClusterLimits = .default
+    ) -> Cluster {
+        Cluster(
+            name: name, security: security, endpoints: endpoints.map { Endpoint(address: $0) },
+            connectTimeout: connectTimeout, idleTimeout: idleTimeout, limits: limits)
+    }
+
+    func apply(
+        _ services: [VirtualService], _ clusters: [Cluster],
+        inbound: InboundService = InboundService(name: "web"), trustDomain: String = "mesh.test"
+    ) throws {
+        guard let domain = TrustDomain(trustDomain),
+            let workload = SPIFFEID(trustDomain: domain, path: "/ns/default/sa/web")
+        else { throw Stuck(description: "bad trust domain") }
+        version += 1
+        worker.take(
+            .snapshot(
+                try MeshSnapshot(
+                    version: version, trustDomain: domain, workload: workload, trustBundle: [],
+                    inbound: inbound, services: services, clusters: clusters)))
+    }
+
+    /// One service `orders` at these endpoints.
+    func serve(
+        _ endpoints: [SocketAddress], timeouts: RouteTimeouts = .default,
+        security: ClusterSecurity = .plaintext, connectTimeout: Duration = .seconds(10),
+        idleTimeout: Duration = .seconds(600), limits: ClusterLimits = .default
+    ) throws {
+        try apply(
+            [Self.service(timeouts: timeouts)],
+            [
+                Self.cluster(
+                    "orders", endpoints, security: security, connectTimeout: connectTimeout,
+                    idleTimeout: idleTimeout, limits: limits)
+            ])
+    }
+
+    // MARK: Numbers
+
+    func report() throws -> WorkerReport {
+        let reply = ReportBox()
+        worker.take(.report { reply.set($0) })
+        guard let report = reply.value else { throw Stuck(description: "no report") }
+        return report
+    }
+
+    var metrics: MetricsSnapshot { worker.metrics.snapshot() }
+
+    // MARK: Expectations
+
+    /// Turns until `peer` has received `expected` and nothing else, traces left out.
+    func expect(
+        _ peer: Peer, receives expected: String, at location: SourceLocation = #_sourceLocation
+    ) throws {
+        do {
+            try loop.until(at: location) {
+                peer.isOver || withoutTrace(peer.text).utf8.count >= expected.utf8.count
+            }
+        } catch {
+            // The comparison below says more.
+        }
+        #expect(withoutTrace(peer.text) == expected, sourceLocation: location)
+    }
+
+    /// Sends `request` on `caller`, has `upstream` see `forwarded`, answer, and the caller get it.
+    func exchange(
+        _ caller: Peer, _ request: String, _ upstream: () throws -> Peer, sees forwarded: String,
+        answers response: String, delivered: String? = nil,
+        at location: SourceLocation = #_sourceLocation
+    ) throws {
+        caller.forget()
+        caller.write(request)
+        let peer = try upstream()
+        try expect(peer, receives: forwarded, at: location)
+        peer.forget()
+        peer.write(response)
+        try expect(caller, receives: delivered ?? response, at: location)
+    }
+
+    /// Ends the test: everybody leaves, and nothing may be left behind.
+    func finish(at location: SourceLocation = #_sourceLocation) throws {
+        let leaks = watchedObjects()
+        // With a reset: an end would wait behind what a paused worker has not read.
+        for caller in callers { caller.reset() }
+        try loop.until("callers are forgotten", at: location) { worker.connectionCount == 0 }
+        let before = try report()
+        #expect(before.runningExchanges == 0, sourceLocation: location)
+        for cluster in before.clusters {
+            #expect(cluster.runningRequests == 0, sourceLocation: location)
+            #expect(cluster.pendingRequests == 0, sourceLocation: location)
+        }
+        try apply([], [])
+        for application in applications {
+            for peer in application.connections { peer.abort() }
+        }
+        try loop.until("upstream connections end", at: location) {
+            metrics.total(.upstreamConnectionsActive) == 0
+        }
+        let numbers = metrics
+        for gauge in [
+            ProxyGauge.connectionsActive, .requestsActive, .upstreamConnectionsIdle,
+            .requestsPending,
+        ] {
+            #expect(numbers.total(gauge) == 0, "\(gauge)", sourceLocation: location)
+        }
+        callers.removeAll()
+        loop.turn(waitMillisecondsMax: 0)
+        #expect(loop.timers.count == 0, "timers left", sourceLocation: location)
+        let leaked = leaks.compactMap(\.value)
+        #expect(leaked.isEmpty, sourceLocation: location)
+        for application in applications { application.close() }
+        worker.take(.expire)
+        loop.turn(waitMillisecondsMax: 0)
+    }
+
+    /// Everything that must be gone once its connection is, held weakly.
+    private func watchedObjects() -> [WeakBox] {
+        let connections =
+            Mirror(reflecting: worker).descendant("connections")
+            as? ContiguousArray<DownstreamConnection> ?? []
+        var boxes = connections.map { WeakBox($0) }
+        for connection in connections {
+            if let exchange = Mirror(reflecting: connection).descendant("exchange") as? Exchange {
+                boxes.append(WeakBox(exchange))
+            }
+        }
+        let mesh = Mirror(reflecting: worker).descendant("mesh") as? CompiledMesh
+        for cluster in mesh?.clusters.values.map(\.self) ?? [] {
+            for pool in cluster.pools {
+                boxes.append(WeakBox(pool))
+                let idle =
+                    Mirror(reflecting: pool).descendant("idle")
+                    as? ContiguousArray<UpstreamConnection> ?? []
+                boxes += idle.map { WeakBox($0) }
+            }
+        }
+        return boxes
+    }
+}
+
+final class WeakBox {
+    weak var value: AnyObject?
+    init(_ value: AnyObject) { self.value = value }
+}
+
+/// Takes a report out of its callback.
+private final class ReportBox: Sendable {
+    private let stored = Mutex<WorkerReport?>(nil)
+    var value: WorkerReport? { stored.withLock { $0 } }
+    func set(_ report: WorkerReport) { stored.withLock { $0 = report } }
+}
+
+/// What the proxy adds of its own to every request differs from run to run.
+func withoutTrace(_ text: String) -> String {
+    let bytes = Array(text.utf8)
+    var kept: [UInt8] = []
+    var start = 0
+    while start < bytes.count {
+        let end = (bytes[start...].firstIndex(of: 10) ?? bytes.count - 1) + 1
+        let line = bytes[start..<end]
+        let name = String(decoding: line.prefix { $0 != 0x3A }, as: UTF8.self)
+        if name.lowercased() != "traceparent", name.lowercased() != "x-request-id" { kept += line }
+        start = end
+    }
+    return String(decoding: kept, as: UTF8.self)
+}
+
+/// The value of a field in a head, in any case of the name.
+func field(_ name: String, in text: String) -> String? {
+    for line in text.split(separator: "\r\n", omittingEmptySubsequences: false) {
+        if line.isEmpty { return nil }
+        guard let colon = line.firstIndex(of: ":") else { continue }
+        if line[..<colon].lowercased() == name {
+            return String(line[line.index(after: colon)...].drop { $0 == " " })
+        }
+    }
+    return nil
+}
