@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import tempfile
 import time
 
 from harness import case
@@ -298,15 +299,28 @@ class Meshctl(ControllerCase):
         self.assertNotEqual(0, status)
         self.assertIn("operator.sock", output + errors)
 
-    def test_validate_shows_all_errors_of_all_files(self):
-        directory = os.path.join(self.directory, "candidates")
-        os.mkdir(directory)
-        manifests.save(os.path.join(directory, "a.yaml"), [manifests.workload("web", uses=["ghost"])])
-        manifests.save(os.path.join(directory, "b.yaml"), [manifests.mesh("1s")])
+    def _validate(self, **files):
+        """What validate says of a directory of these."""
+        directory = tempfile.mkdtemp(dir=self.directory)
+        for name, documents in files.items():
+            manifests.save(os.path.join(directory, f"{name}.yaml"), documents)
         status, output, errors = self.command("meshctl", "validate", directory, check=False)
         self.assertNotEqual(0, status)
-        for part in ("ghost", "a.yaml", "b.yaml", "leafLifetime"):
-            self.assertIn(part, output + errors)
+        return output + errors
+
+    def test_validate_shows_all_wrong_values_of_all_files(self):
+        bad_service = manifests.service("orders", "orders", [0])
+        bad_service["spec"]["protcol"] = "http"
+        said = self._validate(a=[manifests.mesh("1s")], b=[bad_service])
+        for part in ("a.yaml", "leafLifetime", "1s", "b.yaml", "port", "protcol"):
+            self.assertIn(part, said)
+
+    def test_validate_shows_all_references_to_nothing(self):
+        said = self._validate(
+            a=[manifests.workload("web", uses=["ghost"])],
+            b=[manifests.service("orders", "nobody", [8080])])
+        for part in ("a.yaml", "ghost", "b.yaml", "nobody"):
+            self.assertIn(part, said)
 
     def test_a_printed_snapshot_runs_a_static_proxy(self):
         directory = os.path.join(self.directory, "static")
