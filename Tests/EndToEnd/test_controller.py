@@ -9,7 +9,9 @@ import time
 from harness import case
 from harness.app import named
 from harness.case import EndToEndCase
+from harness.certificates import Authority
 from harness.client import RawClient
+from harness.rogue import RogueController, checksum
 from localmesh import manifests
 from localmesh.load import Load
 from localmesh.waiting import eventually
@@ -25,6 +27,11 @@ class ControllerCase(EndToEndCase):
         for name, app in self.inventory.items():
             mesh.add(name, app.port)
         mesh.routes = [self.split(weights or {"inventory-v1": 90, "inventory-v2": 10})]
+        return mesh.start()
+
+    def one_workload(self):
+        mesh = self.mesh()
+        mesh.add("web", self.app().port)
         return mesh.start()
 
     @staticmethod
@@ -217,14 +224,50 @@ class ControllerLoss(ControllerCase):
                         self.assertEqual(0, os.stat(path).st_mode & 0o077)
 
 
-class Enrolment(ControllerCase):
-    def _mesh(self):
-        mesh = self.mesh()
-        mesh.add("web", self.app().port)
-        return mesh.start()
+class RogueControllers(ControllerCase):
+    """What a proxy does when something else answers in the controller's place."""
 
+    def _replace_controller(self, mesh, spiffe_id):
+        mesh.controller.kill()
+        authority = Authority.of_controller(self.directory, mesh.data)
+        rogue = RogueController(
+            mesh.controller.stream_port,
+            authority.issue_chain("controller", names=f"URI:{spiffe_id}"))
+        self.addCleanup(rogue.close)
+        return rogue
+
+    def test_a_snapshot_that_does_not_decode_is_refused_and_the_old_one_stays(self):
+        mesh = self.one_workload()
+        proxy = mesh.proxies["web"]
+        before = proxy.admin.json("/config")["mesh"]
+        rogue = self._replace_controller(mesh, "spiffe://mesh.internal/mesh/controller")
+        hello = rogue.message("hello")
+        self.assertEqual(before["version"], hello["version"])
+        body = json.dumps({**before, "version": before["version"] + 1, "surprise": True})
+        rogue.send(type="snapshot", version=before["version"] + 1, previous=before["version"],
+                   checksum=checksum(body), body=body)
+        nack = rogue.message("nack")
+        self.assertEqual(before["version"] + 1, nack["version"])
+        self.assertIn("surprise", nack["reason"])
+        self.assertEqual(before, proxy.admin.json("/config")["mesh"])
+        self.assertTrue(proxy.admin.is_ready())
+
+    def test_a_workload_cannot_pose_as_the_controller(self):
+        mesh = self.one_workload()
+        proxy = mesh.proxies["web"]
+        log = len(proxy.log)
+        rogue = self._replace_controller(mesh, "spiffe://mesh.internal/ns/default/sa/web")
+        eventually(
+            lambda: [entry for entry in proxy.logged(since=log)
+                     if "spiffe://mesh.internal/mesh/controller" in json.dumps(entry)],
+            "the proxy says whom it expected")
+        self.assertEqual([], rogue.received)
+        self.assertTrue(proxy.admin.is_ready())
+
+
+class Enrolment(ControllerCase):
     def test_a_token_is_good_for_one_enrolment(self):
-        mesh = self._mesh()
+        mesh = self.one_workload()
         token = mesh.token("web", "second.token")
         for name, expected in (("first", True), ("again", False)):
             configuration = mesh.configuration("web", token)
@@ -240,7 +283,7 @@ class Enrolment(ControllerCase):
                 self.assertFalse(proxy.logged("ready"))
 
     def test_an_expired_token_is_refused(self):
-        mesh = self._mesh()
+        mesh = self.one_workload()
         token = mesh.token("web", "short.token", ttl="1s")
         with open(token) as file:
             expires = json.load(file)["expires"]
@@ -255,11 +298,11 @@ class Enrolment(ControllerCase):
             "the refusal says that it expired")
 
     def test_a_token_file_is_for_its_owner_alone(self):
-        mesh = self._mesh()
+        mesh = self.one_workload()
         self.assertEqual(0, os.stat(mesh.token("web", "own.token")).st_mode & 0o077)
 
     def test_no_token_for_a_workload_nobody_declared(self):
-        mesh = self._mesh()
+        mesh = self.one_workload()
         status, output, errors = mesh.meshctl(
             "token", "create", "--workload", "stranger", "--out",
             os.path.join(mesh.directory, "stranger.token"), check=False)
