@@ -139,7 +139,7 @@ class Distribution(ControllerCase):
 
 class Rotation(ControllerCase):
     def test_certificates_rotate_under_load_without_a_failed_request(self):
-        lifetime, rounds = ("20s", 3) if case.is_long else ("6s", 3)
+        lifetime, rounds = ("20s", 3) if case.is_long else ("8s", 2)
         mesh = self.shop(leaf_lifetime=lifetime)
         before = {name: self.rotations(proxy) for name, proxy in mesh.proxies.items()}
         serials = {name: json.dumps(proxy.admin.json("/certs")) for name, proxy in mesh.proxies.items()}
