@@ -1,7 +1,8 @@
 // One pass that finds the end of a line and proves that nothing unprintable stands before it.
 //
-// A text protocol's line ends at a control byte (CR), and no control byte but HTAB may stand inside.
-// So a search for "the first control byte" does the work of memchr and of a validation loop at once.
+// A text protocol's line ends at a control byte (CR), and no control byte but HTAB may stand
+// inside. So a search for "the first control byte" does the work of memchr and of a validation loop
+// at once.
 
 extension Span where Element == UInt8 {
     /// The index of the first byte at or after `from` that is a control (0x00...0x1F or 0x7F) other
@@ -12,11 +13,12 @@ extension Span where Element == UInt8 {
             guard let base = raw.baseAddress else { return nil }
             let count = raw.count
             var index = from
-            // Eight bytes at a time in a word: SIMD16 comparisons are not lowered to vector code here
-            // and cost fifty times as much.
+            // Eight bytes at a time in a word: SIMD16 comparisons are not lowered to vector code
+            // here and cost fifty times as much.
             while index &+ 8 <= count {
                 let word = UInt64(
-                    littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+                    littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                )
                 let hits = controls(word)
                 if hits == 0 {
                     index &+= 8

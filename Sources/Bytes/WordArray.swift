@@ -1,7 +1,8 @@
 // A table of words for a class field that is written on the request path.
 //
-// Why not an array: every access to an array in a class field pays a dynamic exclusivity check, and a
-// write a uniqueness check too; in the field table of a head they were a quarter of all instructions.
+// Why not an array: every access to an array in a class field pays a dynamic exclusivity check, and
+// a write a uniqueness check too; in the field table of a head they were a quarter of all
+// instructions.
 
 /// A growable array of 64-bit words; worker-confined.
 public final class WordArray {

@@ -4,7 +4,8 @@
 // instructions a byte, a word costs 20 for eight.
 
 extension Span where Element == UInt8 {
-    /// The index of the first byte at or after `from` that is not a letter, digit, `-` or `.`, or nil.
+    /// The index of the first byte at or after `from` that is not a letter, digit, `-` or `.`, or
+    /// nil.
     ///
     /// These make up nearly all names of fields and hosts; the caller decides about the rest.
     public func firstUnusualInName(from: Int = 0) -> Int? {
@@ -76,16 +77,20 @@ extension Span where Element == UInt8 {
 }
 
 private func equalWithoutCase(
-    _ left: UnsafeRawPointer?, _ right: UnsafeRawPointer?, _ count: Int
+    _ left: UnsafeRawPointer?,
+    _ right: UnsafeRawPointer?,
+    _ count: Int
 ) -> Bool {
     guard let left, let right else { return true }
+    guard count >= 8 else { return isSameText(loadTail(left, 0, count), loadTail(right, 0, count)) }
+    // The last word ends at the end: it may overlap the one before it.
+    let last = count &- 8
     var index = 0
-    while index &+ 8 <= count {
+    while index < last {
         if !isSameText(load(left, index), load(right, index)) { return false }
         index &+= 8
     }
-    guard index < count else { return true }
-    return isSameText(loadTail(left, index, count), loadTail(right, index, count))
+    return isSameText(load(left, last), load(right, last))
 }
 
 /// Whether two words differ in nothing but the case bit of letters.

@@ -17,7 +17,7 @@ public struct FrameDecoder: Sendable {
     private var start = 0
     private var failure: FrameError?
 
-    /// Accepts frames of 1...`bytesMax` bytes; at most `StreamLimits.frameBytesMax`.
+    /// Accepts frames of up to `bytesMax` bytes, itself at most `StreamLimits.frameBytesMax`.
     public init(bytesMax: Int) {
         precondition((1...StreamLimits.frameBytesMax).contains(bytesMax))
         self.bytesMax = bytesMax

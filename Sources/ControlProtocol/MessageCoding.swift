@@ -86,8 +86,11 @@ extension ClientMessage {
         let notAfter = object.seconds("certificateNotAfter")
         guard let proxyVersion, let instance, let holding, let notAfter else { return nil }
         let hello = Hello(
-            proxyVersion: proxyVersion, instance: instance, holding: holding.reference,
-            certificateNotAfter: notAfter)
+            proxyVersion: proxyVersion,
+            instance: instance,
+            holding: holding.reference,
+            certificateNotAfter: notAfter
+        )
         guard let hello else {
             node.cursor.report("\"proxyVersion\" or \"instance\" has unprintable characters")
             return nil
@@ -237,8 +240,10 @@ private struct MessageObject {
             guard text.utf8.count <= bytesMax else {
                 // The text itself may be a secret, or megabytes.
                 field.report(
-                    "too long", value: "\(text.utf8.count) bytes",
-                    allowed: "up to \(bytesMax) bytes")
+                    "too long",
+                    value: "\(text.utf8.count) bytes",
+                    allowed: "up to \(bytesMax) bytes"
+                )
                 return nil
             }
             return text
@@ -288,7 +293,8 @@ private struct MessageObject {
 
 /// Parses the payload, reads "type", and hands over.
 private func decodeMessage<Message>(
-    _ payload: [UInt8], _ decode: (String, MessageNode) -> Message?
+    _ payload: [UInt8],
+    _ decode: (String, MessageNode) -> Message?
 ) throws(ConfigErrors) -> Message {
     let node = try ConfigNode.parse(json: payload)
     let diagnostics = ConfigDiagnostics()

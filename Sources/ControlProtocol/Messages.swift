@@ -9,7 +9,7 @@ public import MeshModel
 
 /// A snapshot by number and content, without its body.
 public struct SnapshotReference: Sendable, Hashable {
-    /// Ordered number; a newer snapshot of the same workload has a larger one. Never 0.
+    /// Ordered number, never 0; a newer snapshot of the same workload has a larger one.
     public let version: UInt64
     /// Digest of the body.
     public let checksum: Checksum
@@ -87,7 +87,9 @@ public struct Hello: Sendable, Equatable {
 
     /// Nil when `instance` or `proxyVersion` is not printable or too long.
     public init?(
-        proxyVersion: String, instance: String, holding: SnapshotReference?,
+        proxyVersion: String,
+        instance: String,
+        holding: SnapshotReference?,
         certificateNotAfter: Int64
     ) {
         guard Self.isName(proxyVersion), Self.isName(instance) else { return nil }
@@ -167,8 +169,9 @@ public enum RefusedRequest: String, Sendable, CaseIterable {
 public struct SnapshotOffer: Sendable, Equatable {
     /// Its number and the digest of `body`.
     public let reference: SnapshotReference
-    /// The version the controller believes the proxy holds, 0 for none. Diagnosis only: snapshots
-    /// are whole, so nothing is missing when a version was skipped.
+    /// The version the controller believes the proxy holds, 0 for none.
+    ///
+    /// Diagnosis only: snapshots are whole, so nothing is missing when a version was skipped.
     public let previous: UInt64
     /// JSON of a `MeshSnapshot`, whose version is the reference's.
     public let body: String

@@ -26,7 +26,9 @@ public struct SnapshotReceiver: Sendable {
         let actual = Checksum(of: offer.body)
         guard actual == offered.checksum else {
             return refuse(
-                offered, "checksum \(offered.checksum) announced, body has \(actual)")
+                offered,
+                "checksum \(offered.checksum) announced, body has \(actual)"
+            )
         }
         guard let current else { return .apply }
         if offered.version > current.version { return .apply }
@@ -35,10 +37,13 @@ public struct SnapshotReceiver: Sendable {
             return refuse(
                 offered,
                 "version \(current.version) is in force with checksum \(current.checksum), "
-                    + "offered again with \(offered.checksum)")
+                    + "offered again with \(offered.checksum)"
+            )
         }
         return refuse(
-            offered, "older than version \(current.version), which is in force")
+            offered,
+            "older than version \(current.version), which is in force"
+        )
     }
 
     /// Records that the offer is in force and returns the ack to send.

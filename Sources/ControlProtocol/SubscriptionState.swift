@@ -64,9 +64,10 @@ public struct SubscriptionState: Sendable {
         return min(resendDue, digestDue)
     }
 
-    /// The proxy subscribed, holding that snapshot. A second hello starts over.
+    /// The proxy subscribed, holding that snapshot; a second hello starts over.
     public mutating func hello(
-        holding: SnapshotReference?, now: Duration
+        holding: SnapshotReference?,
+        now: Duration
     ) -> Action? {
         isOpen = true
         acknowledged = holding
@@ -78,7 +79,7 @@ public struct SubscriptionState: Sendable {
         return settle(holding: holding, current: current, now: now)
     }
 
-    /// The workload's snapshot changed. One that is not newer is ignored: news may overtake.
+    /// The workload's snapshot changed; one that is not newer is ignored, as news may overtake.
     public mutating func update(_ reference: SnapshotReference, now: Duration) -> Action? {
         if let current, reference.version <= current.version { return nil }
         let isFirst = current == nil
@@ -107,10 +108,13 @@ public struct SubscriptionState: Sendable {
         return nil
     }
 
-    /// The proxy refused a snapshot. It is offered again only after a digest or a change.
+    /// The proxy refused a snapshot; it is offered again only after a digest or a change.
     public mutating func nack(version: UInt64, reason: String, now: Duration) {
         guard isOpen else { return }
-        refusal = Refusal(version: version, reason: reason.cut(toBytes: StreamLimits.reasonBytesMax))
+        refusal = Refusal(
+            version: version,
+            reason: reason.cut(toBytes: StreamLimits.reasonBytesMax)
+        )
     }
 
     /// The proxy asks for the current snapshot.
@@ -133,7 +137,9 @@ public struct SubscriptionState: Sendable {
     }
 
     private mutating func settle(
-        holding: SnapshotReference?, current: SnapshotReference, now: Duration
+        holding: SnapshotReference?,
+        current: SnapshotReference,
+        now: Duration
     ) -> Action {
         if holding == current {
             digestDue = now + digestInterval

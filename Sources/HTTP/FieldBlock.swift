@@ -1,9 +1,9 @@
 // The fields of one message, in order, in one block of bytes.
 //
 // What it is: a byte store in which every field line stands exactly as HTTP/1.1 writes it,
-// `Name: value CRLF`, and a flat table of where each line begins. So forwarding unchanged fields is a
-// copy of a few contiguous runs, not a walk over names and values.
-// What it is not: a dictionary. Order, repetition and the sender's case are part of the message.
+// `Name: value CRLF`, and a flat table of where each line begins. So forwarding unchanged fields is
+// a copy of a few contiguous runs, not a walk over names and values. What it is not: a dictionary.
+// Order, repetition and the sender's case are part of the message.
 //
 // Invariants:
 // - the store is append-only between two `clear()`; a removed line keeps its bytes and is skipped
@@ -34,7 +34,7 @@ public final class FieldBlock {
         var end: Int { start + nameCount + valueCount + 4 }
     }
 
-    private let store = ByteBuffer()
+    @usableFromInline let store = ByteBuffer()
     private let table = WordArray()
     private var present: UInt64 = 0
 
@@ -47,7 +47,9 @@ public final class FieldBlock {
     /// Bytes of all lines, removed ones included.
     public var byteCount: Int { store.count }
 
-    /// Drops all fields. Keeps the memory, unless an unusually large message made it grow.
+    /// Drops all fields.
+    ///
+    /// Keeps the memory, unless an unusually large message made it grow.
     public func clear() {
         if store.capacity > FieldBlock.retainedBytesMax {
             store.release()
@@ -79,8 +81,8 @@ public final class FieldBlock {
         add(known, start: start, nameCount: name.count, valueCount: value.count)
     }
 
-    /// Appends a whole line that already reads `Name: value CRLF`, the first `nameCount` bytes being
-    /// the name.
+    /// Appends a whole line that already reads `Name: value CRLF`, the first `nameCount` bytes
+    /// being the name.
     public func append(line: Span<UInt8>, nameCount: Int, known: FieldName) {
         precondition(nameCount > 0 && line.count >= nameCount + 4)
         let start = store.count
@@ -195,17 +197,21 @@ public final class FieldBlock {
     public func contains(_ name: FieldName) -> Bool { firstIndex(of: name) != nil }
 
     /// Lends the name of the field at `index`, in the sender's case.
+    @inlinable
     public func withName<R, E: Error>(
-        at index: Int, _ body: (Span<UInt8>) throws(E) -> R
+        at index: Int,
+        _ body: (Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
-        try store.withSpan(entry(index).nameRange, body)
+        try store.withSpan(nameRange(at: index), body)
     }
 
     /// Lends the value of the field at `index`, without surrounding white space.
+    @inlinable
     public func withValue<R, E: Error>(
-        at index: Int, _ body: (Span<UInt8>) throws(E) -> R
+        at index: Int,
+        _ body: (Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
-        try store.withSpan(entry(index).valueRange, body)
+        try store.withSpan(valueRange(at: index), body)
     }
 
     /// Whether the value at `index` is exactly `literal`.
@@ -255,6 +261,12 @@ public final class FieldBlock {
         store.capacity + table.capacity
     }
 
+    @usableFromInline
+    func nameRange(at index: Int) -> Range<Int> { entry(index).nameRange }
+
+    @usableFromInline
+    func valueRange(at index: Int) -> Range<Int> { entry(index).valueRange }
+
     private func entry(_ index: Int) -> Entry {
         Entry(place: table[index * 2], kind: table[index * 2 + 1])
     }
@@ -282,7 +294,8 @@ public final class FieldBlock {
         precondition(store.count <= UInt32.max)
         table.append(
             UInt64(start) | UInt64(valueCount) << 32,
-            UInt64(nameCount) << 32 | UInt64(name.rawValue))
+            UInt64(nameCount) << 32 | UInt64(name.rawValue)
+        )
         present |= 1 << UInt64(name.rawValue)
     }
 

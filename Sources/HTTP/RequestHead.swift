@@ -4,21 +4,22 @@
 // decoder, edited by the proxy, read by an encoder, then reused for the next request.
 //
 // Invariants, which the decoders establish:
-// - the target is in origin form (`/path?query`) or `*`; it holds visible ASCII only and no fragment
+// - the target is in origin form (`/path?query`) or `*`; it holds visible ASCII only and no
+//   fragment
 // - the authority, when there is one, is a valid `host[:port]`, equal to the one Host field
 
-import Bytes
+public import Bytes
 
 /// The head of one request; reused from request to request and worker-confined.
 public final class RequestHead {
     /// The header fields.
     public let fields = FieldBlock()
-    private let store = ByteBuffer()
+    @usableFromInline let store = ByteBuffer()
     private var methodCode = Method.other
     private var versionCode = HTTPVersion.http11
     private var methodRange = 0..<0
     private var targetRange = 0..<0
-    private var pathCountStored = 0
+    private var pathRange = 0..<0
     private var authorityRange = 0..<0
     private var hostRange = 0..<0
     private var portNumber: UInt16?
@@ -57,29 +58,33 @@ public final class RequestHead {
     public var hasAuthority: Bool { !authorityRange.isEmpty }
 
     /// Lends the method as it was written, also when it is `other`.
+    @inlinable
     public func withMethod<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        try store.withSpan(methodRange, body)
+        try store.withSpan(range(of: .method), body)
     }
 
     /// Lends path and query as they are forwarded.
+    @inlinable
     public func withTarget<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        try store.withSpan(targetRange, body)
+        try store.withSpan(range(of: .target), body)
     }
 
     /// Lends the path, without `?` and query.
+    @inlinable
     public func withPath<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        try store.withSpan(
-            targetRange.lowerBound..<targetRange.lowerBound + pathCountStored, body)
+        try store.withSpan(range(of: .path), body)
     }
 
     /// Lends `host[:port]` as the sender wrote it; empty without authority.
+    @inlinable
     public func withAuthority<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        try store.withSpan(authorityRange, body)
+        try store.withSpan(range(of: .authority), body)
     }
 
     /// Lends the host in lower case, an IPv6 address with its brackets; empty without authority.
+    @inlinable
     public func withHost<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        try store.withSpan(hostRange, body)
+        try store.withSpan(range(of: .host), body)
     }
 
     /// Makes the head empty for the next request.
@@ -123,9 +128,10 @@ public final class RequestHead {
         if target.isEmpty || target[0] == UInt8(ascii: "?") { store.append(UInt8(ascii: "/")) }
         store.append(target)
         targetRange = start..<store.count
-        pathCountStored = store.withSpan(targetRange) {
+        let pathCount = store.withSpan(targetRange) {
             $0.firstIndex(of: UInt8(ascii: "?")) ?? $0.count
         }
+        pathRange = start..<start + pathCount
     }
 
     /// Sets the target to `*`, which speaks of the server as a whole.
@@ -133,7 +139,7 @@ public final class RequestHead {
         let start = store.count
         store.append("*")
         targetRange = start..<store.count
-        pathCountStored = 1
+        pathRange = targetRange
     }
 
     /// Sets the scheme of a target in absolute form.
@@ -144,8 +150,8 @@ public final class RequestHead {
         precondition(hostCount >= 0 && hostCount <= authority.count)
         authorityRange = append(authority)
         portNumber = port
-        // Hosts are compared by everyone after us and without case (RFC 9110 §4.2.3), so the folding
-        // is done once. Most senders write lower case, which needs no second copy.
+        // Hosts are compared by everyone after us and without case (RFC 9110 §4.2.3), so the
+        // folding is done once. Most senders write lower case, which needs no second copy.
         guard authority.extracting(first: hostCount).firstUppercase() != nil else {
             hostRange = authorityRange.lowerBound..<authorityRange.lowerBound + hostCount
             return
@@ -172,6 +178,21 @@ public final class RequestHead {
     /// Number of bytes of memory the head keeps.
     public var capacity: Int { store.capacity + fields.capacity }
 
+    /// What the inlined accessors read: a stored property that other modules can see costs them an
+    /// exclusivity check.
+    @usableFromInline enum Part { case method, target, path, authority, host }
+
+    @usableFromInline
+    func range(of part: Part) -> Range<Int> {
+        switch part {
+        case .method: methodRange
+        case .target: targetRange
+        case .path: pathRange
+        case .authority: authorityRange
+        case .host: hostRange
+        }
+    }
+
     private func append(_ bytes: Span<UInt8>) -> Range<Int> {
         let start = store.count
         store.append(bytes)
@@ -183,7 +204,7 @@ public final class RequestHead {
         versionCode = .http11
         methodRange = 0..<0
         targetRange = 0..<0
-        pathCountStored = 0
+        pathRange = 0..<0
         authorityRange = 0..<0
         hostRange = 0..<0
         portNumber = nil

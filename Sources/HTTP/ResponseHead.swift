@@ -1,10 +1,10 @@
-import Bytes
+public import Bytes
 
 /// The head of one response; reused from response to response and worker-confined.
 public final class ResponseHead {
     /// The header fields.
     public let fields = FieldBlock()
-    private let store = ByteBuffer()
+    @usableFromInline let store = ByteBuffer()
     private var statusCode = 0
     private var versionCode = HTTPVersion.http11
     private var length = BodyLength.none
@@ -29,6 +29,7 @@ public final class ResponseHead {
     public var isInterim: Bool { statusCode < 200 }
 
     /// Lends the reason phrase as it was received; often empty, never trusted.
+    @inlinable
     public func withReason<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
         try store.withSpan(body)
     }

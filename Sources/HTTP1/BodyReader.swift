@@ -27,8 +27,11 @@ final class BodyReader {
         self.lines = lines
         extensionBytesMax = limits.chunkExtensionBytesMax
         trailerReader = FieldSectionReader(
-            lines: lines, isTrailer: true, bytesMax: limits.trailerBytesMax,
-            countMax: limits.trailerCountMax)
+            lines: lines,
+            isTrailer: true,
+            bytesMax: limits.trailerBytesMax,
+            countMax: limits.trailerCountMax
+        )
     }
 
     /// Whether the body ends only with the connection.
@@ -87,7 +90,9 @@ final class BodyReader {
     }
 
     private func take(
-        _ remaining: UInt64, of input: Span<UInt8>, at offset: inout Int
+        _ remaining: UInt64,
+        of input: Span<UInt8>,
+        at offset: inout Int
     ) -> Range<Int> {
         let start = offset
         offset += Int(min(remaining, UInt64(input.count - offset)))
@@ -95,7 +100,8 @@ final class BodyReader {
     }
 
     private func readSize(
-        _ input: Span<UInt8>, at offset: inout Int
+        _ input: Span<UInt8>,
+        at offset: inout Int
     ) throws(HTTP1Error) -> UInt64? {
         let limit = BodyReader.sizeDigitsMax + extensionBytesMax - extensionBytes
         let line = try lines.next(input, at: &offset, limit: limit) { tooLong($0) }

@@ -1,8 +1,8 @@
 // Heads and body framing as HTTP/1.1 writes them.
 //
-// The fields of a head are trusted here: decoders checked those that were received, and whoever adds
-// one vouches for it. What is *not* taken from the fields is framing and the connection's fate:
-// `Connection` and `Transfer-Encoding` are written from the arguments only.
+// The fields of a head are trusted here: decoders checked those that were received, and whoever
+// adds one vouches for it. What is *not* taken from the fields is framing and the connection's
+// fate: `Connection` and `Transfer-Encoding` are written from the arguments only.
 
 public import Bytes
 public import HTTP
@@ -11,11 +11,14 @@ public import HTTP
 public enum RequestEncoder {
     /// Appends a request head in HTTP/1.1.
     ///
-    /// `extra` holds complete field lines, each with its CRLF, that go last. The fields must be without
-    /// `Connection` and `Transfer-Encoding`, see `FieldBlock.removeHopByHop`.
+    /// `extra` holds complete field lines, each with its CRLF, that go last. The fields must be
+    /// without `Connection` and `Transfer-Encoding`, see `FieldBlock.removeHopByHop`.
     public static func appendHead(
-        _ head: RequestHead, bodyLength: BodyLength, closes: Bool = false,
-        extra: ByteBuffer? = nil, to buffer: ByteBuffer
+        _ head: RequestHead,
+        bodyLength: BodyLength,
+        closes: Bool = false,
+        extra: ByteBuffer? = nil,
+        to buffer: ByteBuffer
     ) {
         precondition(bodyLength != .untilClose, "a request cannot end by closing")
         head.withMethod { buffer.append($0) }
@@ -49,8 +52,12 @@ public enum ResponseEncoder {
     /// back. Requirements on the fields and `extra` are those of `RequestEncoder.appendHead`.
     @discardableResult
     public static func appendHead(
-        _ head: ResponseHead, bodyLength: BodyLength, to peer: HTTPVersion, closes: Bool = false,
-        extra: ByteBuffer? = nil, to buffer: ByteBuffer
+        _ head: ResponseHead,
+        bodyLength: BodyLength,
+        to peer: HTTPVersion,
+        closes: Bool = false,
+        extra: ByteBuffer? = nil,
+        to buffer: ByteBuffer
     ) -> BodyLength {
         let framing = framing(of: bodyLength, to: peer)
         // RFC 9110 §2.5: the version is our own, also towards HTTP/1.0.
@@ -103,7 +110,9 @@ public enum ChunkEncoder {
 
 /// Appends the framing field that `fields` do not hold already.
 private func appendFraming(
-    _ bodyLength: BodyLength, of fields: FieldBlock, to buffer: ByteBuffer
+    _ bodyLength: BodyLength,
+    of fields: FieldBlock,
+    to buffer: ByteBuffer
 ) {
     // Two framings, or one that was the previous hop's, would be smuggling by our own hand.
     precondition(!fields.contains(.transferEncoding), "Transfer-Encoding was not removed")

@@ -23,7 +23,9 @@ final class FieldSectionReader {
 
     /// Appends complete lines to `fields`; true when the empty line was reached.
     func read(
-        _ input: Span<UInt8>, at offset: inout Int, into fields: FieldBlock
+        _ input: Span<UInt8>,
+        at offset: inout Int,
+        into fields: FieldBlock
     ) throws(HTTP1Error) -> Bool {
         while true {
             // Each line counts with its CRLF; the empty line that ends the section does not.
@@ -107,8 +109,9 @@ final class FieldSectionReader {
 }
 
 extension FieldName {
-    /// Whether a trailer with this name is refused (RFC 9110 §6.5.1): a receiver that merges trailers
-    /// into the head would frame, route, authenticate or decode by it after the decision was made.
+    /// Whether a trailer with this name is refused (RFC 9110 §6.5.1): a receiver that merges
+    /// trailers into the head would frame, route, authenticate or decode by it after the decision
+    /// was made.
     var isForbiddenInTrailers: Bool {
         switch self {
         case .host, .contentLength, .trailer, .expect, .te, .authorization, .cookie,

@@ -63,8 +63,8 @@ struct Framing {
         return version == .http11 || hasKeepAlive
     }
 
-    /// RFC 9112 §6.3 rule 4: without `chunked` at the end nobody knows where the body ends, which is
-    /// a bad request; with another coding before it, we only do not implement it (§6.1).
+    /// RFC 9112 §6.3 rule 4: without `chunked` at the end nobody knows where the body ends, which
+    /// is a bad request; with another coding before it, we only do not implement it (§6.1).
     private static func checkChunked(_ value: Span<UInt8>) throws(HTTP1Error) {
         if value.matches("chunked") { return }
         var position = 0

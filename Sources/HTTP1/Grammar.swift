@@ -77,8 +77,8 @@ enum Grammar {
 
     /// Splits `host[:port]` (RFC 9110 §7.2), or nil when it is not one.
     ///
-    /// User information is refused (RFC 9110 §4.2.4), as is an empty host (§4.2.1). An empty port is
-    /// the default one (RFC 3986 §3.2.3).
+    /// User information is refused (RFC 9110 §4.2.4), as is an empty host (§4.2.1). An empty port
+    /// is the default one (RFC 3986 §3.2.3).
     static func authority(_ bytes: Span<UInt8>) -> Authority? {
         guard let hostCount = hostCount(bytes) else { return nil }
         guard hostCount < bytes.count else { return Authority(hostCount: hostCount, port: nil) }

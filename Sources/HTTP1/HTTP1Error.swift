@@ -90,7 +90,10 @@ public enum HTTP1Error: Error, Equatable, Sendable {
     /// The connection ended inside a message.
     case truncated
 
-    /// The status of the answer to a refused request. A refused *response* is a 502 whatever it was.
+    /// The status of the answer to a refused request.
+    ///
+    /// A refused *response* is a 502 whatever it
+    /// was.
     public var status: Int {
         switch self {
         case .requestLineTooLong: 414
@@ -104,8 +107,8 @@ public enum HTTP1Error: Error, Equatable, Sendable {
         }
     }
 
-    /// Whether the connection must be closed: always, as where the next message starts is unknown or
-    /// disputed (RFC 9112 §9.3, §11.2).
+    /// Whether the connection must be closed: always, as where the next message starts is unknown
+    /// or disputed (RFC 9112 §9.3, §11.2).
     public var closesConnection: Bool { true }
 
     /// A stable label for metrics.
@@ -153,7 +156,8 @@ public enum HTTP1Error: Error, Equatable, Sendable {
         }
     }
 
-    /// One sentence for the sender: what is wrong, naming the field and the limit where there is one.
+    /// One sentence for the sender: what is wrong, naming the field and the limit where there is
+    /// one.
     ///
     /// It holds printable ASCII only, and nothing about us but the limit.
     public var detail: String {

@@ -1,7 +1,7 @@
 // Cuts the input into lines, across any split of it.
 //
-// What it is: the one place that decides what a line end is, so head, chunk sizes and trailers agree.
-// A line that lies whole in the input is lent in place; only one that is split is copied.
+// What it is: the one place that decides what a line end is, so head, chunk sizes and trailers
+// agree. A line that lies whole in the input is lent in place; only one that is split is copied.
 //
 // Invariants:
 // - every input byte is looked at once by the search for the line end, however it is split
@@ -32,12 +32,14 @@ final class LineReader {
     /// A line with more than `limit` bytes without its CRLF throws what `tooLong` makes of its
     /// beginning.
     ///
-    /// A lone LF is refused although RFC 9112 §2.2 permits to take it as a line end: a peer that does
-    /// not, or that does so only in chunk lines, then sees another message than we do, and that
-    /// disagreement is what request smuggling is made of.
+    /// A lone LF is refused although RFC 9112 §2.2 permits to take it as a line end: a peer that
+    /// does not, or that does so only in chunk lines, then sees another message than we do, and
+    /// that disagreement is what request smuggling is made of.
     @inline(__always)
     func next(
-        _ input: Span<UInt8>, at offset: inout Int, limit: Int,
+        _ input: Span<UInt8>,
+        at offset: inout Int,
+        limit: Int,
         tooLong: (Span<UInt8>) -> HTTP1Error
     ) throws(HTTP1Error) -> Line {
         if isInsideLine { return try resume(input, at: &offset, limit: limit, tooLong: tooLong) }
@@ -60,7 +62,9 @@ final class LineReader {
 
     /// Keeps the unfinished line that starts at `offset` and whose first control is at `end`.
     private func keep(
-        _ input: Span<UInt8>, at offset: inout Int, end: Int
+        _ input: Span<UInt8>,
+        at offset: inout Int,
+        end: Int
     ) throws(HTTP1Error) -> Line {
         if end < input.count {
             guard input[end] == UInt8(ascii: "\r") else { throw lineError(input[end]) }
@@ -72,7 +76,9 @@ final class LineReader {
     }
 
     private func resume(
-        _ input: Span<UInt8>, at offset: inout Int, limit: Int,
+        _ input: Span<UInt8>,
+        at offset: inout Int,
+        limit: Int,
         tooLong: (Span<UInt8>) -> HTTP1Error
     ) throws(HTTP1Error) -> Line {
         guard offset < input.count else { return .needMore }

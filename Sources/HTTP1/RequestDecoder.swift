@@ -34,8 +34,11 @@ public final class RequestDecoder {
         self.limits = limits
         body = BodyReader(lines: lines, limits: limits)
         fieldReader = FieldSectionReader(
-            lines: lines, isTrailer: false, bytesMax: limits.fieldSectionBytesMax,
-            countMax: limits.fieldCountMax)
+            lines: lines,
+            isTrailer: false,
+            bytesMax: limits.fieldSectionBytesMax,
+            countMax: limits.fieldCountMax
+        )
     }
 
     /// The trailers of the current request: valid from `.end(trailers: true)` until the next call.
@@ -46,7 +49,8 @@ public final class RequestDecoder {
 
     /// Finds the next event in `input` from `offset` on, and moves `offset` behind what it used.
     public func next(
-        _ input: Span<UInt8>, at offset: inout Int
+        _ input: Span<UInt8>,
+        at offset: inout Int
     ) throws(HTTP1Error) -> Event {
         do {
             return try advance(input, at: &offset)
@@ -65,7 +69,8 @@ public final class RequestDecoder {
     }
 
     private func advance(
-        _ input: Span<UInt8>, at offset: inout Int
+        _ input: Span<UInt8>,
+        at offset: inout Int
     ) throws(HTTP1Error) -> Event {
         if state == .start {
             guard try readRequestLine(input, at: &offset) else { return .needMore }
@@ -90,7 +95,8 @@ public final class RequestDecoder {
     }
 
     private func readRequestLine(
-        _ input: Span<UInt8>, at offset: inout Int
+        _ input: Span<UInt8>,
+        at offset: inout Int
     ) throws(HTTP1Error) -> Bool {
         while true {
             let line = try lines.next(input, at: &offset, limit: limits.startLineBytesMax) { _ in
@@ -139,7 +145,9 @@ public final class RequestDecoder {
         let target = line.extracting(space + 1..<second)
         guard !target.isEmpty else { throw .malformedRequestLine }
         let version = try RequestDecoder.version(
-            line.extracting(second + 1..<line.count), method: method)
+            line.extracting(second + 1..<line.count),
+            method: method
+        )
         head.clear()
         head.set(version: version)
         head.set(method: method)
@@ -148,7 +156,8 @@ public final class RequestDecoder {
     }
 
     private static func version(
-        _ bytes: Span<UInt8>, method: Span<UInt8>
+        _ bytes: Span<UInt8>,
+        method: Span<UInt8>
     ) throws(HTTP1Error) -> HTTPVersion {
         if bytes.equals("HTTP/1.1") { return .http11 }
         if bytes.equals("HTTP/1.0") { return .http10 }
@@ -213,8 +222,10 @@ public final class RequestDecoder {
                 .none
             }
         head.set(
-            bodyLength: length, expectsContinue: framing.expectsContinue,
-            wantsKeepAlive: framing.keepsAlive(head.version))
+            bodyLength: length,
+            expectsContinue: framing.expectsContinue,
+            wantsKeepAlive: framing.keepsAlive(head.version)
+        )
     }
 
     private func finishAuthority(hostIndex: Int?) throws(HTTP1Error) {

@@ -25,8 +25,11 @@ public final class ResponseDecoder {
         self.limits = limits
         body = BodyReader(lines: lines, limits: limits)
         fieldReader = FieldSectionReader(
-            lines: lines, isTrailer: false, bytesMax: limits.fieldSectionBytesMax,
-            countMax: limits.fieldCountMax)
+            lines: lines,
+            isTrailer: false,
+            bytesMax: limits.fieldSectionBytesMax,
+            countMax: limits.fieldCountMax
+        )
     }
 
     /// The trailers of the current response: valid from `.end(trailers: true)` until the next call.
@@ -48,7 +51,8 @@ public final class ResponseDecoder {
     ///
     /// An interim response (1xx) is a `.head` that is followed by another `.head`, without `.end`.
     public func next(
-        _ input: Span<UInt8>, at offset: inout Int
+        _ input: Span<UInt8>,
+        at offset: inout Int
     ) throws(HTTP1Error) -> Event {
         do {
             return try advance(input, at: &offset)
@@ -82,7 +86,8 @@ public final class ResponseDecoder {
     }
 
     private func advance(
-        _ input: Span<UInt8>, at offset: inout Int
+        _ input: Span<UInt8>,
+        at offset: inout Int
     ) throws(HTTP1Error) -> Event {
         if state == .start {
             guard try readStatusLine(input, at: &offset) else { return .needMore }
@@ -108,7 +113,8 @@ public final class ResponseDecoder {
     }
 
     private func readStatusLine(
-        _ input: Span<UInt8>, at offset: inout Int
+        _ input: Span<UInt8>,
+        at offset: inout Int
     ) throws(HTTP1Error) -> Bool {
         guard offset < input.count else { return false }
         guard expected != nil else { throw .unexpectedResponse }
@@ -130,8 +136,8 @@ public final class ResponseDecoder {
 
     /// `HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 §4).
     ///
-    /// The second space is required, also by us when we write; but enough servers leave it out with an
-    /// empty reason, and no other reading of that line exists.
+    /// The second space is required, also by us when we write; but enough servers leave it out with
+    /// an empty reason, and no other reading of that line exists.
     private func parseStatusLine(_ line: Span<UInt8>) throws(HTTP1Error) {
         guard line.count >= 12, line[8] == 0x20, Grammar.isDigit(line[9]),
             Grammar.isDigit(line[10]), Grammar.isDigit(line[11]), line[9] != UInt8(ascii: "0"),
@@ -158,7 +164,8 @@ public final class ResponseDecoder {
         if head.status == 204 { head.fields.removeAll(.contentLength) }
         head.set(
             bodyLength: length,
-            wantsKeepAlive: length != .untilClose && framing.keepsAlive(head.version))
+            wantsKeepAlive: length != .untilClose && framing.keepsAlive(head.version)
+        )
         body.begin(length)
         state = .body
     }

@@ -10,7 +10,8 @@ struct MeshControllerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mesh-controller",
         abstract: "Distributes configuration and certificates to the mesh's proxies.",
-        subcommands: [Run.self])
+        subcommands: [Run.self]
+    )
 }
 
 /// An address on the command line, `HOST:PORT` or `[IPv6]:PORT`.
@@ -55,13 +56,20 @@ struct Run: AsyncParsableCommand {
         LoggingSystem.bootstrap { _ in JSONLineLogHandler() }
         let logger = Logger(label: "mesh-controller")
         let settings = ControllerSettings(
-            manifests: manifests, data: data, listenHost: listen.host, listenPort: listen.port,
-            webHost: web.host, webPort: web.port)
+            manifests: manifests,
+            data: data,
+            listenHost: listen.host,
+            listenPort: listen.port,
+            webHost: web.host,
+            webPort: web.port
+        )
         do {
             let controller = try await MeshController.start(settings, logger: logger)
             var group = ServiceGroupConfiguration(
-                services: controller.services, gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: logger)
+                services: controller.services,
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: logger
+            )
             // Proxies reconnect by themselves; there is nothing worth waiting longer for.
             group.maximumGracefulShutdownDuration = .seconds(2)
             try await ServiceGroup(configuration: group).run()

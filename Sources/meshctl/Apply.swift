@@ -11,7 +11,8 @@ struct Apply: AsyncParsableCommand {
             The controller checks the whole set as it would be then, and refuses all of it if \
             anything is wrong. With --wait the command ends when every connected proxy has \
             confirmed the change.
-            """)
+            """
+    )
 
     @OptionGroup var controller: ControllerOptions
 
@@ -32,7 +33,9 @@ struct Apply: AsyncParsableCommand {
         let path = "/v1/settled?generation=\(applied.generation)&timeoutSeconds=\(timeout.seconds)"
         // The controller ends the wait; the margin is for the answer's way.
         let settled: SettledReport = try await client.get(
-            path, timeout: .milliseconds(Int64(timeout.seconds * 1000) + 5_000))
+            path,
+            timeout: .milliseconds(Int64(timeout.seconds * 1000) + 5_000)
+        )
         guard settled.isSettled else { throw Failure(description: describe(settled.pending)) }
         Terminal.print("applied; \(settled.settledCount) proxies confirmed")
     }
@@ -41,7 +44,8 @@ struct Apply: AsyncParsableCommand {
         do {
             return ManifestsRequest.File(
                 name: URL(filePath: path).lastPathComponent,
-                text: try String(contentsOfFile: path, encoding: .utf8))
+                text: try String(contentsOfFile: path, encoding: .utf8)
+            )
         } catch {
             throw Failure(description: "cannot read \(path): \(error.localizedDescription)")
         }

@@ -9,7 +9,8 @@ struct Meshctl: AsyncParsableCommand {
         abstract: "Checks, applies and watches what the mesh is told.",
         subcommands: [
             Validate.self, Snapshot.self, Status.self, Token.self, Apply.self, Version.self,
-        ])
+        ]
+    )
 }
 
 struct Version: ParsableCommand {

@@ -5,7 +5,8 @@ import MeshModel
 struct Validate: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Check a directory of manifests; needs no controller.",
-        discussion: "Prints every error with its place. Ends with status 1 if there is one.")
+        discussion: "Prints every error with its place. Ends with status 1 if there is one."
+    )
 
     @Argument(help: "Directory of YAML manifests.")
     var directory: String
@@ -14,14 +15,16 @@ struct Validate: ParsableCommand {
         let catalog = try loadCatalog(directory)
         Terminal.print(
             "\(directory): valid: \(catalog.workloads.count) workloads, "
-                + "\(catalog.services.count) services, \(catalog.routes.count) routes")
+                + "\(catalog.services.count) services, \(catalog.routes.count) routes"
+        )
     }
 }
 
 struct Snapshot: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print what one workload's proxy would be sent; needs no controller.",
-        discussion: "The output may stand as \"mesh\" in a proxy's static configuration.")
+        discussion: "The output may stand as \"mesh\" in a proxy's static configuration."
+    )
 
     @Option(help: "Name of a Workload manifest.")
     var workload: String
@@ -39,7 +42,9 @@ struct Snapshot: ParsableCommand {
         else {
             let known = catalog.workloads.keys.sorted().map(\.description)
             throw Failure(
-                description: "there is no workload \(key); \(suggestion(for: key.description, among: known))")
+                description:
+                    "there is no workload \(key); \(suggestion(for: key.description, among: known))"
+            )
         }
         Terminal.print(snapshot.encode())
     }

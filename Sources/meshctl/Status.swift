@@ -4,7 +4,8 @@ import Foundation
 
 struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show the connected proxies and whether they are up to date.")
+        abstract: "Show the connected proxies and whether they are up to date."
+    )
 
     @OptionGroup var controller: ControllerOptions
 
@@ -30,7 +31,8 @@ struct Status: AsyncParsableCommand {
         let rows = status.proxies.map { row($0, now: now) }
         lines += Table.render(
             ["PROXY", "WORKLOAD", "PHASE", "ACKED", "CURRENT", "AGE", "CERTIFICATE", "REFUSED"],
-            rows)
+            rows
+        )
         return lines.joined(separator: "\n")
     }
 

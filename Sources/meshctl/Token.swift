@@ -4,11 +4,14 @@ import Foundation
 
 struct Token: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Let a workload's proxy into the mesh.", subcommands: [Create.self])
+        abstract: "Let a workload's proxy into the mesh.",
+        subcommands: [Create.self]
+    )
 
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make a join token, good for one enrolment of one workload.")
+            abstract: "Make a join token, good for one enrolment of one workload."
+        )
 
         @OptionGroup var controller: ControllerOptions
 
@@ -28,10 +31,15 @@ struct Token: AsyncParsableCommand {
             let file: JoinTokenFile = try await controller.client.post(
                 "/v1/tokens",
                 TokenRequest(
-                    workload: workload, namespace: namespace, lifetimeSeconds: ttl.seconds))
-            try write(try JSON.encoder.encode(file))
+                    workload: workload,
+                    namespace: namespace,
+                    lifetimeSeconds: ttl.seconds
+                )
+            )
+            try write(try JSON.encoder.encode(file) + Data("\n".utf8))
             Terminal.print(
-                "\(out): admits \(file.spiffeID) once, until \(file.expires.formatted(.iso8601))")
+                "\(out): admits \(file.spiffeID) once, until \(file.expires.formatted(.iso8601))"
+            )
         }
 
         /// The file is private from its first moment, not only after a chmod.
@@ -39,7 +47,10 @@ struct Token: AsyncParsableCommand {
             let temporary = out + ".tmp"
             try? FileManager.default.removeItem(atPath: temporary)
             let isWritten = FileManager.default.createFile(
-                atPath: temporary, contents: content, attributes: [.posixPermissions: 0o600])
+                atPath: temporary,
+                contents: content,
+                attributes: [.posixPermissions: 0o600]
+            )
             guard isWritten else { throw Failure(description: "cannot write \(temporary)") }
             if FileManager.default.fileExists(atPath: out) {
                 try FileManager.default.removeItem(atPath: out)

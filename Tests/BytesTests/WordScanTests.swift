@@ -9,7 +9,9 @@ extension [UInt8] {
 struct WordScanTests {
     /// Every byte at every place of spans of several lengths, from several starts.
     private func check(
-        _ find: ([UInt8], Int) -> Int?, plain: UInt8, isHit: (UInt8) -> Bool
+        _ find: ([UInt8], Int) -> Int?,
+        plain: UInt8,
+        isHit: (UInt8) -> Bool
     ) -> [(count: Int, index: Int, byte: UInt8)] {
         var wrong: [(count: Int, index: Int, byte: UInt8)] = []
         for count in [0, 1, 7, 8, 9, 16, 23] {
@@ -31,22 +33,30 @@ struct WordScanTests {
     func unusualInName() {
         let usual = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.".utf8)
         let wrong = check(
-            { $0.span.firstUnusualInName(from: $1) }, plain: 0x61, isHit: { !usual.contains($0) })
+            { $0.span.firstUnusualInName(from: $1) },
+            plain: 0x61,
+            isHit: { !usual.contains($0) }
+        )
         #expect(wrong.isEmpty)
     }
 
     @Test("targets end at the first byte that is not visible or is the fragment's")
     func invalidInTarget() {
         let wrong = check(
-            { $0.span.firstInvalidInTarget(from: $1) }, plain: 0x2F,
-            isHit: { $0 < 0x21 || $0 > 0x7E || $0 == 0x23 })
+            { $0.span.firstInvalidInTarget(from: $1) },
+            plain: 0x2F,
+            isHit: { $0 < 0x21 || $0 > 0x7E || $0 == 0x23 }
+        )
         #expect(wrong.isEmpty)
     }
 
     @Test("the first upper-case letter is found, and nothing else is")
     func uppercase() {
         let wrong = check(
-            { $0.span.firstUppercase(from: $1) }, plain: 0x7A, isHit: { $0 >= 0x41 && $0 <= 0x5A })
+            { $0.span.firstUppercase(from: $1) },
+            plain: 0x7A,
+            isHit: { $0 >= 0x41 && $0 <= 0x5A }
+        )
         #expect(wrong.isEmpty)
     }
 

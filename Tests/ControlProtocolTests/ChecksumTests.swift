@@ -7,7 +7,8 @@ struct ChecksumTests {
         "Matches the published FNV-1a 64 vectors",
         arguments: [
             ("", "cbf29ce484222325"), ("a", "af63dc4c8601ec8c"), ("foobar", "85944171f73967e8"),
-        ])
+        ]
+    )
     func vectors(text: String, digits: String) {
         #expect(Checksum(of: text).description == digits)
         #expect(Checksum(digits) == Checksum(of: text))
@@ -23,7 +24,8 @@ struct ChecksumTests {
         arguments: [
             "", "a", "AF63DC4C8601EC8C", "af63dc4c8601ec8", "af63dc4c8601ec8cc",
             "+f63dc4c8601ec8c", "af63dc4c8601ec8g", "0xaf63dc4c8601ec", "é234567890123456",
-        ])
+        ]
+    )
     func malformed(digits: String) {
         #expect(Checksum(digits) == nil)
     }

@@ -11,11 +11,20 @@ struct MessageCodingTests {
         let held = try reference(7)
         let hello = try #require(
             Hello(
-                proxyVersion: "0.1.0+dev", instance: "web-1:42", holding: held,
-                certificateNotAfter: 1_800_000_000))
+                proxyVersion: "0.1.0+dev",
+                instance: "web-1:42",
+                holding: held,
+                certificateNotAfter: 1_800_000_000
+            )
+        )
         let first = try #require(
             Hello(
-                proxyVersion: "1", instance: "i", holding: nil, certificateNotAfter: 0))
+                proxyVersion: "1",
+                instance: "i",
+                holding: nil,
+                certificateNotAfter: 0
+            )
+        )
         let messages: [ClientMessage] = [
             .enrol(Enrolment(token: "secret", certificateSigningRequest: "-----BEGIN\n\"x\"")),
             .hello(hello), .hello(first), .ack(held), .nack(version: .max, reason: "näh\u{0}"),
@@ -33,7 +42,11 @@ struct MessageCodingTests {
         let id = try #require(SPIFFEID("spiffe://mesh.internal/ns/default/sa/web"))
         let identity = try #require(
             IssuedIdentity(
-                certificateChain: ["leaf", "issuer"], trustBundle: ["root"], spiffeID: id))
+                certificateChain: ["leaf", "issuer"],
+                trustBundle: ["root"],
+                spiffeID: id
+            )
+        )
         let body = #"{"version":7,"text":"quotes \" and 日本"}"#
         let offer = SnapshotOffer(reference: try reference(7, body), previous: 3, body: body)
         let messages: [ControllerMessage] = [
@@ -93,7 +106,8 @@ struct MessageCodingTests {
                 #"{"type":"hello","proxyVersion":"1","instance":"i","version":3,"#
                     + #""certificateNotAfter":1}"#, "checksum"
             ),
-        ])
+        ]
+    )
     func malformed(json: String, names fault: String) {
         do {
             let message = try ClientMessage.decode(Array(json.utf8))
@@ -121,7 +135,8 @@ struct MessageCodingTests {
         arguments: [
             (#"["c"]"#, #"[]"#, "mesh.internal"), (#"[]"#, #"["r"]"#, "mesh.internal"),
             (#"["c"]"#, #"["r"]"#, "other"),
-        ])
+        ]
+    )
     func issued(chain: String, bundle: String, domain: String) {
         let json =
             #"{"type":"issued","certificateChain":\#(chain),"trustBundle":\#(bundle),"#
@@ -135,7 +150,8 @@ struct MessageCodingTests {
     func mutations() throws {
         let id = try #require(SPIFFEID("spiffe://mesh.internal/a"))
         let identity = try #require(
-            IssuedIdentity(certificateChain: ["l"], trustBundle: ["r"], spiffeID: id))
+            IssuedIdentity(certificateChain: ["l"], trustBundle: ["r"], spiffeID: id)
+        )
         let seeds: [[UInt8]] = [
             Self.payload(ClientMessage.ack(try reference(7)).frame()),
             Self.payload(ClientMessage.nack(version: 3, reason: "\u{1f600}é").frame()),

@@ -21,9 +21,11 @@ struct SnapshotReceiverTests {
     func repeated() throws {
         let receiver = SnapshotReceiver(current: try reference(5, "a"))
         #expect(
-            receiver.receive(try offer(5, "a")) == .answer(.ack(try reference(5, "a"))))
+            receiver.receive(try offer(5, "a")) == .answer(.ack(try reference(5, "a")))
+        )
         #expect(
-            receiver.receive(try offer(4, "a")) == .answer(.ack(try reference(4, "a"))))
+            receiver.receive(try offer(4, "a")) == .answer(.ack(try reference(4, "a")))
+        )
     }
 
     @Test("An older one is refused, and so is the same number with other content")
@@ -32,7 +34,8 @@ struct SnapshotReceiverTests {
         for version in [UInt64(4), 5] {
             guard
                 case .answer(.nack(version, let reason)) = receiver.receive(
-                    try offer(version, "b"))
+                    try offer(version, "b")
+                )
             else {
                 Issue.record("version \(version) was not refused")
                 continue

@@ -9,7 +9,9 @@ func reference(_ version: UInt64, _ text: String = "body") throws -> SnapshotRef
 @Suite("Subscription")
 struct SubscriptionStateTests {
     private var state = SubscriptionState(
-        digestInterval: .seconds(30), resendInterval: .seconds(1))
+        digestInterval: .seconds(30),
+        resendInterval: .seconds(1)
+    )
 
     @Test("Nothing is sent before hello")
     mutating func quietBeforeHello() throws {
@@ -171,7 +173,9 @@ struct SubscriptionStateTests {
     private func converge(seed: UInt64) throws {
         var generator = SplitMix(seed: seed)
         var controller = SubscriptionState(
-            digestInterval: .seconds(30), resendInterval: .seconds(1))
+            digestInterval: .seconds(30),
+            resendInterval: .seconds(1)
+        )
         var proxy = SnapshotReceiver(current: nil)
         var now = Duration.zero
         var version: UInt64 = 1

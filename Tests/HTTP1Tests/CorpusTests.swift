@@ -9,7 +9,9 @@ struct CorpusTests {
     @Test("every input of the fuzzer's corpus is treated alike, however it is split")
     func replays() throws {
         let files = try FileManager.default.contentsOfDirectory(
-            at: CorpusTests.directory, includingPropertiesForKeys: nil)
+            at: CorpusTests.directory,
+            includingPropertiesForKeys: nil
+        )
         #expect(files.count > 20)
         for file in files {
             let problem = FuzzInput(Array(try Data(contentsOf: file))).problem()

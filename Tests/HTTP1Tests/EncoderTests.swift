@@ -43,7 +43,8 @@ struct EncoderTests {
         RequestEncoder.appendHead(head, bodyLength: .none, closes: true, extra: extra, to: out)
         #expect(
             out.string
-                == "GET / HTTP/1.1\r\nHost: a\r\nD: 4\r\nConnection: close\r\nX: y\r\n\r\n")
+                == "GET / HTTP/1.1\r\nHost: a\r\nD: 4\r\nConnection: close\r\nX: y\r\n\r\n"
+        )
     }
 
     @Test("a chunked request is chunked again and TE is announced (RFC 9110 §10.1.4)")
@@ -59,7 +60,8 @@ struct EncoderTests {
             #expect(
                 out.string
                     == "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n"
-                    + "Transfer-Encoding: chunked\r\nConnection: \(connection)\r\n\r\n")
+                    + "Transfer-Encoding: chunked\r\nConnection: \(connection)\r\n\r\n"
+            )
         }
     }
 
@@ -83,12 +85,14 @@ struct EncoderTests {
         let out = ByteBuffer()
         #expect(
             ResponseEncoder.appendHead(head, bodyLength: head.bodyLength, to: .http11, to: out)
-                == .chunked)
+                == .chunked
+        )
         #expect(out.string == "HTTP/1.1 200 Fine\r\nA: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
         out.clear()
         #expect(
             ResponseEncoder.appendHead(head, bodyLength: head.bodyLength, to: .http10, to: out)
-                == .untilClose)
+                == .untilClose
+        )
         #expect(out.string == "HTTP/1.1 200 Fine\r\nA: 1\r\nConnection: close\r\n\r\n")
     }
 
@@ -99,11 +103,17 @@ struct EncoderTests {
         for (closes, connection) in [(false, "keep-alive"), (true, "close")] {
             let out = ByteBuffer()
             ResponseEncoder.appendHead(
-                head, bodyLength: .known(0), to: .http10, closes: closes, to: out)
+                head,
+                bodyLength: .known(0),
+                to: .http10,
+                closes: closes,
+                to: out
+            )
             #expect(
                 out.string
                     == "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
-                    + "Connection: \(connection)\r\n\r\n")
+                    + "Connection: \(connection)\r\n\r\n"
+            )
         }
     }
 
@@ -128,7 +138,8 @@ struct EncoderTests {
         ChunkEncoder.appendLastChunk(trailers: trailers, to: out)
         #expect(
             out.string
-                == "1a\r\n\(String(repeating: "a", count: 26))\r\n0\r\ngrpc-status: 0\r\n\r\n")
+                == "1a\r\n\(String(repeating: "a", count: 26))\r\n0\r\ngrpc-status: 0\r\n\r\n"
+        )
         out.clear()
         ChunkEncoder.appendLastChunk(to: out)
         #expect(out.string == "0\r\n\r\n")

@@ -22,10 +22,13 @@ enum Forwarding {
         }
     }
 
-    /// How the requests in `bytes` change by being forwarded, or nil; refused ones are not forwarded.
+    /// How the requests in `bytes` change by being forwarded, or nil; refused ones are not
+    /// forwarded.
     static func difference(_ bytes: [UInt8]) -> String? {
         let forwarded = ByteBuffer()
-        let before = read(bytes) { $0.fields.removeHopByHop() } write: { head, body, trailers in
+        let before = read(bytes) {
+            $0.fields.removeHopByHop()
+        } write: { head, body, trailers in
             if head.version == .http10, !head.hasAuthority { return false }
             RequestEncoder.appendHead(head, bodyLength: head.bodyLength, to: forwarded)
             if head.bodyLength == .chunked {
@@ -44,12 +47,15 @@ enum Forwarding {
             // The proxy's own, written for the next connection.
             head.fields.removeAll(.connection)
             head.fields.removeAll(.transferEncoding)
-        } write: { _, _, _ in true }
+        } write: { _, _, _ in
+            true
+        }
         return before == after ? nil : "received \(before), forwarded \(after)"
     }
 
     private static func read(
-        _ bytes: [UInt8], edit: (RequestHead) -> Void,
+        _ bytes: [UInt8],
+        edit: (RequestHead) -> Void,
         write: (RequestHead, [UInt8], FieldBlock?) -> Bool
     ) -> [Meaning] {
         let decoder = RequestDecoder()
@@ -67,7 +73,9 @@ enum Forwarding {
                     current = Meaning(
                         method: head.withMethod { $0.string },
                         target: head.withTarget { $0.string },
-                        authority: head.withAuthority { $0.string }, fields: head.fields.text)
+                        authority: head.withAuthority { $0.string },
+                        fields: head.fields.text
+                    )
                 case .body(let range): current.body += span.extracting(range).array
                 case .end(let hasTrailers):
                     if hasTrailers { current.trailers = decoder.trailers.text }

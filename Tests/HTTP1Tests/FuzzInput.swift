@@ -41,11 +41,20 @@ struct FuzzInput {
         guard isResponse else { return .requests(pieces, limits: limits) }
         let first: HTTP.Method = settings & 4 == 0 ? .get : .head
         return .responses(
-            pieces, to: [first, .get, .head, .post], limits: limits, closes: settings & 8 != 0)
+            pieces,
+            to: [first, .get, .head, .post],
+            limits: limits,
+            closes: settings & 8 != 0
+        )
     }
 
     private static let tight = Limits(
-        startLineBytesMax: 40, fieldSectionBytesMax: 60, fieldCountMax: 3,
-        chunkExtensionBytesMax: 6, trailerBytesMax: 20, trailerCountMax: 2,
-        interimResponseCountMax: 1)
+        startLineBytesMax: 40,
+        fieldSectionBytesMax: 60,
+        fieldCountMax: 3,
+        chunkExtensionBytesMax: 6,
+        trailerBytesMax: 20,
+        trailerCountMax: 2,
+        interimResponseCountMax: 1
+    )
 }

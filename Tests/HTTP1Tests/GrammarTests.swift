@@ -6,7 +6,8 @@ import Testing
 
 struct GrammarTests {
     private let alphanumeric = Set(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789".utf8)
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789".utf8
+    )
 
     @Test("token characters are those of RFC 9110 §5.6.2, and no other byte")
     func token() {

@@ -3,7 +3,8 @@ import HTTP
 import HTTP1
 import Testing
 
-/// Each limit holds exactly what it says, one byte or line more is refused, and the refusal names it.
+/// Each limit holds exactly what it says, one byte or line more is refused, and the refusal names
+/// it.
 struct LimitsTests {
     private func error(_ text: String, _ limits: Limits) -> HTTP1Error? {
         let decoder = RequestDecoder(limits: limits)
@@ -24,11 +25,14 @@ struct LimitsTests {
         #expect(error(line + rest, Limits(startLineBytesMax: line.utf8.count)) == nil)
         let limit = line.utf8.count - 1
         #expect(
-            error(line + rest, Limits(startLineBytesMax: limit)) == .requestLineTooLong(limit: limit))
+            error(line + rest, Limits(startLineBytesMax: limit))
+                == .requestLineTooLong(limit: limit)
+        )
         // Refused before its end came, and before more than the limit was kept.
         #expect(
             error(String(repeating: "a", count: 101), Limits(startLineBytesMax: 100))
-                == .requestLineTooLong(limit: 100))
+                == .requestLineTooLong(limit: 100)
+        )
     }
 
     @Test("field section: the line that crosses the limit is named")
@@ -41,7 +45,8 @@ struct LimitsTests {
         #expect(refusal == .fieldSectionTooLarge(field: "Cookie", limit: limit))
         #expect(refusal?.status == 431)
         #expect(
-            refusal?.detail == "field 'Cookie' makes the header section exceed \(limit) bytes")
+            refusal?.detail == "field 'Cookie' makes the header section exceed \(limit) bytes"
+        )
     }
 
     @Test("a name in an error is cut and cleaned")
@@ -51,12 +56,18 @@ struct LimitsTests {
         #expect(
             error("GET / HTTP/1.1\r\n\(long): x\r\n", limits)
                 == .fieldSectionTooLarge(
-                    field: String(repeating: "n", count: 40) + "...", limit: 80))
+                    field: String(repeating: "n", count: 40) + "...",
+                    limit: 80
+                )
+        )
         let dirty = "<b>\u{E9}\"'" + String(repeating: " ", count: 100)
         #expect(
             error("GET / HTTP/1.1\r\n\(dirty)", limits)
                 == .fieldSectionTooLarge(
-                    field: "?b????'" + String(repeating: "?", count: 33) + "...", limit: 80))
+                    field: "?b????'" + String(repeating: "?", count: 33) + "...",
+                    limit: 80
+                )
+        )
     }
 
     @Test("number of fields")
@@ -73,13 +84,15 @@ struct LimitsTests {
         #expect(error(head + body, Limits(chunkExtensionBytesMax: 12)) == nil)
         #expect(
             error(head + body, Limits(chunkExtensionBytesMax: 11))
-                == .chunkExtensionsTooLong(limit: 11))
+                == .chunkExtensionsTooLong(limit: 11)
+        )
         // The next body starts from nothing.
         #expect(error(head + body + head + body, Limits(chunkExtensionBytesMax: 12)) == nil)
         let endless = "1;" + String(repeating: "a", count: 100)
         #expect(
             error(head + endless, Limits(chunkExtensionBytesMax: 11))
-                == .chunkExtensionsTooLong(limit: 11))
+                == .chunkExtensionsTooLong(limit: 11)
+        )
         let digits = String(repeating: "0", count: 100)
         #expect(error(head + digits, Limits(chunkExtensionBytesMax: 11)) == .chunkSizeOverflow)
     }
@@ -93,12 +106,15 @@ struct LimitsTests {
         let limit = fields.utf8.count - 1
         #expect(
             error(text, Limits(trailerBytesMax: limit))
-                == .trailersTooLarge(field: "Bb", limit: limit))
+                == .trailersTooLarge(field: "Bb", limit: limit)
+        )
         #expect(error(text, Limits(trailerCountMax: 2)) == nil)
         #expect(
-            error(text, Limits(trailerCountMax: 1)) == .tooManyTrailers(field: "Bb", limit: 1))
+            error(text, Limits(trailerCountMax: 1)) == .tooManyTrailers(field: "Bb", limit: 1)
+        )
         #expect(
-            error(head + "Host: b\r\n\r\n", Limits()) == .forbiddenTrailer(field: "Host"))
+            error(head + "Host: b\r\n\r\n", Limits()) == .forbiddenTrailer(field: "Host")
+        )
     }
 
     @Test("what is kept of a head is bounded by the limits")

@@ -70,7 +70,8 @@ struct RequestDecoderTests {
     func releases() throws {
         let decoder = RequestDecoder()
         let input = Array(
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n".utf8)
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n".utf8
+        )
         var offset = 0
         #expect(try decoder.next(input, at: &offset) == .head)
         #expect(try decoder.next(input, at: &offset) == .end(trailers: true))

@@ -25,10 +25,16 @@ struct ResponseDecoderTests {
         let limits = Limits(interimResponseCountMax: 2)
         let final = "HTTP/1.1 204 x\r\n\r\n"
         let good = Transcript.responses(
-            [Array((interim + interim + final).utf8)], to: [.get], limits: limits)
+            [Array((interim + interim + final).utf8)],
+            to: [.get],
+            limits: limits
+        )
         #expect(good.lines.suffix(2) == ["end", "idle"])
         let bad = Transcript.responses(
-            [Array((interim + interim + interim + final).utf8)], to: [.get], limits: limits)
+            [Array((interim + interim + interim + final).utf8)],
+            to: [.get],
+            limits: limits
+        )
         #expect(bad.lines.last == "error too_many_interim_responses")
     }
 }

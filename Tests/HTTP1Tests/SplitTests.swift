@@ -5,12 +5,18 @@ import Testing
 /// The same bytes give the same events and the same error, however they arrive.
 struct SplitTests {
     private static let tight = Limits(
-        startLineBytesMax: 40, fieldSectionBytesMax: 60, fieldCountMax: 3,
-        chunkExtensionBytesMax: 6, trailerBytesMax: 20, trailerCountMax: 2)
+        startLineBytesMax: 40,
+        fieldSectionBytesMax: 60,
+        fieldCountMax: 3,
+        chunkExtensionBytesMax: 6,
+        trailerBytesMax: 20,
+        trailerCountMax: 2
+    )
 
     @Test(
         "any two pieces, and single bytes, of a request of the table",
-        arguments: acceptedRequests + refusedRequests)
+        arguments: acceptedRequests + refusedRequests
+    )
     func requestTable(_ one: Case) {
         let input = one.input
         for limits in [Limits(), SplitTests.tight] {

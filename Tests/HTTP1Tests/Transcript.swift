@@ -38,7 +38,9 @@ struct Transcript: Equatable {
 
     /// Decodes responses to requests with `methods`; `closes` says that the connection ends then.
     static func responses(
-        _ pieces: [[UInt8]], to methods: [HTTP.Method], limits: Limits = Limits(),
+        _ pieces: [[UInt8]],
+        to methods: [HTTP.Method],
+        limits: Limits = Limits(),
         closes: Bool = false
     ) -> Transcript {
         let decoder = ResponseDecoder(limits: limits)
@@ -94,14 +96,16 @@ struct Transcript: Equatable {
             "\(head.withMethod { $0.string }) \(head.withTarget { $0.string })"
                 + " \(head.version.text) \(head.scheme.map { "\($0)" } ?? "-") \(authority)"
                 + " \(head.bodyLength.text) \(head.wantsKeepAlive ? "keep" : "close")"
-                + "\(head.expectsContinue ? " continue" : "") \(head.fields.text)")
+                + "\(head.expectsContinue ? " continue" : "") \(head.fields.text)"
+        )
     }
 
     private mutating func add(_ head: ResponseHead) {
         lines.append(
             "\(head.status) \(head.withReason { $0.string }) \(head.version.text)"
                 + " \(head.bodyLength.text) \(head.wantsKeepAlive ? "keep" : "close")"
-                + " \(head.fields.text)")
+                + " \(head.fields.text)"
+        )
     }
 
     private mutating func add(_ error: HTTP1Error) {
@@ -162,9 +166,11 @@ extension ResponseDecoder {
     }
 }
 
-/// Cuts `bytes` into pieces of 1...`longest` bytes.
+/// Cuts `bytes` into pieces that have one to `longest` bytes.
 func split(
-    _ bytes: [UInt8], longest: Int, using random: inout some RandomNumberGenerator
+    _ bytes: [UInt8],
+    longest: Int,
+    using random: inout some RandomNumberGenerator
 ) -> [[UInt8]] {
     var pieces: [[UInt8]] = []
     var rest = bytes[...]

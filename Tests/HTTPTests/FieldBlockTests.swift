@@ -46,7 +46,11 @@ struct FieldBlockTests {
         fields.append(.retryAfter, value)
         fields.append(.retryAfter, decimal: 7)
         fields.append(name: Array("Retry-After".utf8).span, value: Array("7".utf8).span)
-        fields.append(line: Array("Retry-After: 7\r\n".utf8).span, nameCount: 11, known: .retryAfter)
+        fields.append(
+            line: Array("Retry-After: 7\r\n".utf8).span,
+            nameCount: 11,
+            known: .retryAfter
+        )
         #expect(fields.written == String(repeating: "Retry-After: 7\r\n", count: 6))
         for index in 0..<6 {
             #expect(fields.known(at: index) == .retryAfter)

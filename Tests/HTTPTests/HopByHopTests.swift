@@ -12,18 +12,33 @@ struct HopByHopTests {
     func fixedSet() {
         #expect(
             forwarded(
-                ("Connection", "keep-alive"), ("Keep-Alive", "timeout=5"),
-                ("Proxy-Connection", "close"), ("TE", "gzip"), ("Transfer-Encoding", "chunked"),
-                ("Upgrade", "h2c"), ("HTTP2-Settings", "x"), ("Proxy-Authenticate", "Basic"),
-                ("Proxy-Authorization", "Basic c2VjcmV0"), ("A", "1")) == "A: 1\r\n")
+                ("Connection", "keep-alive"),
+                ("Keep-Alive", "timeout=5"),
+                ("Proxy-Connection", "close"),
+                ("TE", "gzip"),
+                ("Transfer-Encoding", "chunked"),
+                ("Upgrade", "h2c"),
+                ("HTTP2-Settings", "x"),
+                ("Proxy-Authenticate", "Basic"),
+                ("Proxy-Authorization", "Basic c2VjcmV0"),
+                ("A", "1")
+            ) == "A: 1\r\n"
+        )
     }
 
     @Test("what Connection nominates ends here, in any case and on every line")
     func nominated() {
         #expect(
             forwarded(
-                ("X-Hop", "1"), ("connection", "close, x-hop,Y"), ("y", "2"), ("x-HOP", "3"),
-                ("Connection", "z"), ("Z", "4"), ("W", "5")) == "W: 5\r\n")
+                ("X-Hop", "1"),
+                ("connection", "close, x-hop,Y"),
+                ("y", "2"),
+                ("x-HOP", "3"),
+                ("Connection", "z"),
+                ("Z", "4"),
+                ("W", "5")
+            ) == "W: 5\r\n"
+        )
     }
 
     @Test(
@@ -31,7 +46,8 @@ struct HopByHopTests {
         arguments: [
             "Host", "Content-Length", "traceparent", "X-Forwarded-For", "Authorization", "Cookie",
             "X-Request-Id", "Content-Type", "Via", "X-Forwarded-Client-Cert",
-        ])
+        ]
+    )
     func endToEnd(name: String) {
         #expect(forwarded((name, "v"), ("Connection", name)) == "\(name): v\r\n")
     }

@@ -8,7 +8,8 @@ struct ListMemberTests {
         arguments: [
             ("", []), (",", []), (" \t ,, ", []), ("a", ["a"]), (" a , b\t", ["a", "b"]),
             (",a,,b c,", ["a", "b c"]),
-        ])
+        ]
+    )
     func members(text: String, expected: [String]) {
         let bytes = Array(text.utf8)
         var position = 0

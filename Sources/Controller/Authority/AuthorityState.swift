@@ -64,7 +64,9 @@ struct AuthorityState: Sendable {
         }
         guard file.trustDomain == trustDomain.name else {
             throw AuthorityStateError.otherTrustDomain(
-                saved: file.trustDomain, configured: trustDomain.name)
+                saved: file.trustDomain,
+                configured: trustDomain.name
+            )
         }
         self.trustDomain = trustDomain
         root = try Self.pair(file.root, "root")
@@ -73,7 +75,9 @@ struct AuthorityState: Sendable {
         for signed in [root, issuer] + (prepared.map { [$0] } ?? []) {
             guard
                 root.certificate.publicKey.isValidSignature(
-                    signed.certificate.signature, for: signed.certificate)
+                    signed.certificate.signature,
+                    for: signed.certificate
+                )
             else {
                 throw AuthorityStateError.malformed(reason: "a certificate not of the root's")
             }
@@ -83,8 +87,11 @@ struct AuthorityState: Sendable {
     /// The file's content: secret.
     func encoded() throws -> Data {
         let file = File(
-            trustDomain: trustDomain.name, root: try Self.encode(root),
-            issuer: try Self.encode(issuer), prepared: try prepared.map(Self.encode))
+            trustDomain: trustDomain.name,
+            root: try Self.encode(root),
+            issuer: try Self.encode(issuer),
+            prepared: try prepared.map(Self.encode)
+        )
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(file)
@@ -93,7 +100,8 @@ struct AuthorityState: Sendable {
     private static func encode(_ pair: SigningPair) throws -> File.Pair {
         File.Pair(
             certificate: try pair.certificate.serializeAsPEM().pemString,
-            key: pair.key.pemRepresentation)
+            key: pair.key.pemRepresentation
+        )
     }
 
     private static func pair(_ pair: File.Pair, _ role: String) throws -> SigningPair {
@@ -102,7 +110,8 @@ struct AuthorityState: Sendable {
             let key = try P256.Signing.PrivateKey(pemRepresentation: pair.key)
             guard certificate.publicKey == Certificate.PublicKey(key.publicKey) else {
                 throw AuthorityStateError.malformed(
-                    reason: "the \(role)'s key does not fit its certificate")
+                    reason: "the \(role)'s key does not fit its certificate"
+                )
             }
             return SigningPair(certificate: certificate, key: key)
         } catch let error as AuthorityStateError {

@@ -53,8 +53,11 @@ actor CertificateAuthority {
 
     /// Loads the authority from `directory`, or makes it on the first run.
     init(
-        directory: StateDirectory, trustDomain: TrustDomain, clock: WallClock = .system,
-        lifetimes: AuthorityLifetimes = AuthorityLifetimes(), logger: Logger
+        directory: StateDirectory,
+        trustDomain: TrustDomain,
+        clock: WallClock = .system,
+        lifetimes: AuthorityLifetimes = AuthorityLifetimes(),
+        logger: Logger
     ) throws {
         let now = clock.now
         if let saved = try directory.read(AuthorityState.fileName) {
@@ -64,14 +67,22 @@ actor CertificateAuthority {
             }
         } else {
             let root = try CertificateProfile.makeRoot(
-                trustDomain: trustDomain, now: now, lifetime: lifetimes.root)
+                trustDomain: trustDomain,
+                now: now,
+                lifetime: lifetimes.root
+            )
             let issuer = try CertificateProfile.makeIssuer(
-                trustDomain: trustDomain, root: root, now: now, lifetime: lifetimes.issuer)
+                trustDomain: trustDomain,
+                root: root,
+                now: now,
+                lifetime: lifetimes.issuer
+            )
             state = AuthorityState(trustDomain: trustDomain, root: root, issuer: issuer)
             try directory.write(AuthorityState.fileName, state.encoded())
             logger.info(
                 "made a new certificate authority",
-                metadata: ["trustDomain": "\(trustDomain)", "rootNotAfter": "\(root.notAfter)"])
+                metadata: ["trustDomain": "\(trustDomain)", "rootNotAfter": "\(root.notAfter)"]
+            )
         }
         tokens = try Self.readTokens(directory)
         guard let controllerID = SPIFFEID(trustDomain: trustDomain, path: Self.controllerPath)
@@ -98,7 +109,8 @@ actor CertificateAuthority {
 
     /// Makes a join token for `id`.
     func makeToken(
-        for id: SPIFFEID, lifetime: TimeInterval
+        for id: SPIFFEID,
+        lifetime: TimeInterval
     ) throws -> (token: String, expires: Date) {
         var next = tokens
         let made = try next.make(for: id, lifetime: lifetime, now: clock.now)
@@ -110,7 +122,8 @@ actor CertificateAuthority {
     ///
     /// A request that cannot be granted leaves the token unused.
     func enrol(
-        _ enrolment: Enrolment, lifetime: TimeInterval,
+        _ enrolment: Enrolment,
+        lifetime: TimeInterval,
         isWorkload: (SPIFFEID) -> Bool
     ) throws -> IssuedCertificate {
         let now = clock.now
@@ -123,7 +136,9 @@ actor CertificateAuthority {
                 throw IssueRefusal(description: "\(id) is not a workload of the catalog")
             }
             let request = try SigningRequest(
-                pem: enrolment.certificateSigningRequest, for: id)
+                pem: enrolment.certificateSigningRequest,
+                for: id
+            )
             var next = tokens
             next.consume(enrolment.token)
             try save(next)
@@ -135,7 +150,9 @@ actor CertificateAuthority {
 
     /// Gives the holder of a valid certificate the next one.
     func renew(
-        _ id: SPIFFEID, certificateSigningRequest: String, lifetime: TimeInterval
+        _ id: SPIFFEID,
+        certificateSigningRequest: String,
+        lifetime: TimeInterval
     ) throws -> IssuedCertificate {
         do {
             let request = try SigningRequest(pem: certificateSigningRequest, for: id)
@@ -151,41 +168,62 @@ actor CertificateAuthority {
     ) throws -> (certificate: IssuedCertificate, key: String) {
         let key = P256.Signing.PrivateKey()
         let certificate = try issue(
-            controllerID, Certificate.PublicKey(key.publicKey), lifetime: lifetime)
+            controllerID,
+            Certificate.PublicKey(key.publicKey),
+            lifetime: lifetime
+        )
         return (certificate, key.pemRepresentation)
     }
 
     /// Facts for status and metrics.
     var facts: AuthorityFacts {
         AuthorityFacts(
-            rootNotAfter: state.root.notAfter, issuerNotAfter: state.issuer.notAfter,
-            isNextIssuerPrepared: state.prepared != nil, unusedTokens: tokens.count)
+            rootNotAfter: state.root.notAfter,
+            issuerNotAfter: state.issuer.notAfter,
+            isNextIssuerPrepared: state.prepared != nil,
+            unusedTokens: tokens.count
+        )
     }
 
     private func issue(
-        _ id: SPIFFEID, _ publicKey: Certificate.PublicKey, lifetime: TimeInterval
+        _ id: SPIFFEID,
+        _ publicKey: Certificate.PublicKey,
+        lifetime: TimeInterval
     ) throws -> IssuedCertificate {
         let now = clock.now
         // A controller that slept past the activation date must not sign with a dying issuer.
         try rotateIssuer(now: now)
         let leaf = try CertificateProfile.makeLeaf(
-            id: id, publicKey: publicKey, issuer: state.issuer, now: now, lifetime: lifetime)
+            id: id,
+            publicKey: publicKey,
+            issuer: state.issuer,
+            now: now,
+            lifetime: lifetime
+        )
         return IssuedCertificate(
             id: id,
             chain: [
                 try leaf.serializeAsPEM().pemString,
                 try state.issuer.certificate.serializeAsPEM().pemString,
             ],
-            notBefore: leaf.notValidBefore, notAfter: leaf.notValidAfter)
+            notBefore: leaf.notValidBefore,
+            notAfter: leaf.notValidAfter
+        )
     }
 
     private func rotateIssuer(now: Date) throws {
         var next = state
         let schedule = IssuerSchedule(
-            notBefore: state.issuer.notBefore, notAfter: state.issuer.notAfter)
+            notBefore: state.issuer.notBefore,
+            notAfter: state.issuer.notAfter
+        )
         if now >= schedule.prepare, next.prepared == nil {
             let prepared = try CertificateProfile.makeIssuer(
-                trustDomain: trustDomain, root: state.root, now: now, lifetime: lifetimes.issuer)
+                trustDomain: trustDomain,
+                root: state.root,
+                now: now,
+                lifetime: lifetimes.issuer
+            )
             // Near the root's end a new issuer would live no longer than the present one.
             guard prepared.notAfter > state.issuer.notAfter else { return }
             next.prepared = prepared
@@ -201,7 +239,8 @@ actor CertificateAuthority {
         state = next
         logger.info(
             activated ? "a new issuing certificate signs" : "prepared the next issuing certificate",
-            metadata: ["issuerNotAfter": "\((next.prepared ?? next.issuer).notAfter.rfc3339)"])
+            metadata: ["issuerNotAfter": "\((next.prepared ?? next.issuer).notAfter.rfc3339)"]
+        )
     }
 
     /// Says it once per threshold: half, a quarter, a tenth of the root's life left.
@@ -212,7 +251,8 @@ actor CertificateAuthority {
         warnedShare = share
         logger.warning(
             "less than \(share) % of the root certificate's life is left",
-            metadata: ["rootNotAfter": "\(state.root.notAfter.rfc3339)"])
+            metadata: ["rootNotAfter": "\(state.root.notAfter.rfc3339)"]
+        )
     }
 
     private func save(_ next: JoinTokens) throws {

@@ -23,15 +23,22 @@ struct SigningPair: Sendable {
 enum CertificateProfile {
     /// A self-signed root.
     static func makeRoot(
-        trustDomain: TrustDomain, now: Date, lifetime: TimeInterval
+        trustDomain: TrustDomain,
+        now: Date,
+        lifetime: TimeInterval
     ) throws -> SigningPair {
         let key = P256.Signing.PrivateKey()
         let publicKey = Certificate.PublicKey(key.publicKey)
         let name = try subject(trustDomain, "root")
         let certificate = try Certificate(
-            version: .v3, serialNumber: serialNumber(), publicKey: publicKey,
-            notValidBefore: now - caBackdate, notValidAfter: now + lifetime,
-            issuer: name, subject: name, signatureAlgorithm: .ecdsaWithSHA256,
+            version: .v3,
+            serialNumber: serialNumber(),
+            publicKey: publicKey,
+            notValidBefore: now - caBackdate,
+            notValidAfter: now + lifetime,
+            issuer: name,
+            subject: name,
+            signatureAlgorithm: .ecdsaWithSHA256,
             extensions: try Certificate.Extensions {
                 Critical(BasicConstraints.isCertificateAuthority(maxPathLength: 1))
                 Critical(KeyUsage(keyCertSign: true, cRLSign: true))
@@ -41,13 +48,17 @@ enum CertificateProfile {
                     .uniformResourceIdentifier("spiffe://\(trustDomain)")
                 ])
             },
-            issuerPrivateKey: Certificate.PrivateKey(key))
+            issuerPrivateKey: Certificate.PrivateKey(key)
+        )
         return SigningPair(certificate: certificate, key: key)
     }
 
     /// An issuing certificate; never outlives the root.
     static func makeIssuer(
-        trustDomain: TrustDomain, root: SigningPair, now: Date, lifetime: TimeInterval
+        trustDomain: TrustDomain,
+        root: SigningPair,
+        now: Date,
+        lifetime: TimeInterval
     ) throws -> SigningPair {
         let key = P256.Signing.PrivateKey()
         let publicKey = Certificate.PublicKey(key.publicKey)
@@ -63,18 +74,26 @@ enum CertificateProfile {
             try extensions.append(Certificate.Extension(constraints, critical: true))
         }
         let certificate = try Certificate(
-            version: .v3, serialNumber: serialNumber(), publicKey: publicKey,
+            version: .v3,
+            serialNumber: serialNumber(),
+            publicKey: publicKey,
             notValidBefore: max(now - caBackdate, root.notBefore),
             notValidAfter: min(now + lifetime, root.notAfter),
-            issuer: root.certificate.subject, subject: try subject(trustDomain, "issuer"),
-            signatureAlgorithm: .ecdsaWithSHA256, extensions: extensions,
-            issuerPrivateKey: Certificate.PrivateKey(root.key))
+            issuer: root.certificate.subject,
+            subject: try subject(trustDomain, "issuer"),
+            signatureAlgorithm: .ecdsaWithSHA256,
+            extensions: extensions,
+            issuerPrivateKey: Certificate.PrivateKey(root.key)
+        )
         return SigningPair(certificate: certificate, key: key)
     }
 
     /// An X.509-SVID (SPIFFE X509-SVID §2 to §4); never outlives its issuer.
     static func makeLeaf(
-        id: SPIFFEID, publicKey: Certificate.PublicKey, issuer: SigningPair, now: Date,
+        id: SPIFFEID,
+        publicKey: Certificate.PublicKey,
+        issuer: SigningPair,
+        now: Date,
         lifetime: TimeInterval
     ) throws -> Certificate {
         // Peers whose clocks are behind must accept it at once. A tenth keeps the life of the
@@ -84,10 +103,13 @@ enum CertificateProfile {
         let start = (now - backdate).timeIntervalSince1970.rounded(.down)
         let end = (now + lifetime).timeIntervalSince1970.rounded(.up)
         return try Certificate(
-            version: .v3, serialNumber: serialNumber(), publicKey: publicKey,
+            version: .v3,
+            serialNumber: serialNumber(),
+            publicKey: publicKey,
             notValidBefore: max(Date(timeIntervalSince1970: start), issuer.notBefore),
             notValidAfter: min(Date(timeIntervalSince1970: end), issuer.notAfter),
-            issuer: issuer.certificate.subject, subject: DistinguishedName(),
+            issuer: issuer.certificate.subject,
+            subject: DistinguishedName(),
             signatureAlgorithm: .ecdsaWithSHA256,
             extensions: try Certificate.Extensions {
                 Critical(BasicConstraints.notCertificateAuthority)
@@ -97,9 +119,11 @@ enum CertificateProfile {
                 authorityKeyIdentifier(of: issuer)
                 // RFC 5280 §4.2.1.6: critical, since the subject is empty.
                 Critical(
-                    SubjectAlternativeNames([.uniformResourceIdentifier(id.description)]))
+                    SubjectAlternativeNames([.uniformResourceIdentifier(id.description)])
+                )
             },
-            issuerPrivateKey: Certificate.PrivateKey(issuer.key))
+            issuerPrivateKey: Certificate.PrivateKey(issuer.key)
+        )
     }
 
     /// Whether verifiers can apply a URI name constraint to the trust domain: they read it as a
@@ -121,12 +145,14 @@ enum CertificateProfile {
     ) -> AuthorityKeyIdentifier {
         let publicKey = Certificate.PublicKey(issuer.key.publicKey)
         return AuthorityKeyIdentifier(
-            keyIdentifier: SubjectKeyIdentifier(hash: publicKey).keyIdentifier)
+            keyIdentifier: SubjectKeyIdentifier(hash: publicKey).keyIdentifier
+        )
     }
 
     /// Distinct names per key keep path building unambiguous while issuers rotate.
     private static func subject(
-        _ trustDomain: TrustDomain, _ role: String
+        _ trustDomain: TrustDomain,
+        _ role: String
     ) throws -> DistinguishedName {
         let suffix = String(UInt32.random(in: .min ... .max), radix: 16)
         return try DistinguishedName {

@@ -12,7 +12,9 @@ struct IssuerSchedule {
     /// From here on a successor must be ready.
     var prepare: Date { notAfter - min(life / 2, Self.prepareLeadMax) }
 
-    /// From here on the successor signs. The lead is at least as long as the longest leaf lives,
+    /// From here on the successor signs.
+    ///
+    /// The lead is at least as long as the longest leaf lives,
     /// so leaves are not cut short by their issuer's end.
     var activate: Date { notAfter - min(life / 6, Self.activateLeadMax) }
 

@@ -40,10 +40,12 @@ struct JoinTokens: Codable, Equatable, Sendable {
 
     /// Makes a token for `id` and keeps its digest.
     mutating func make(
-        for id: SPIFFEID, lifetime: TimeInterval, now: Date
+        for id: SPIFFEID,
+        lifetime: TimeInterval,
+        now: Date
     ) throws(JoinTokenError) -> (token: String, expires: Date) {
         guard (1...Self.lifetimeMax).contains(lifetime) else { throw .badLifetime(lifetime) }
-        sweep(now: now)
+        if entries.count >= Self.countMax { sweep(now: now) }
         guard entries.count < Self.countMax else { throw .tooMany(countMax: Self.countMax) }
         // 256 bits from the system's generator, which is cryptographically secure.
         var generator = SystemRandomNumberGenerator()
@@ -53,7 +55,11 @@ struct JoinTokens: Codable, Equatable, Sendable {
         let expires = now + lifetime
         entries.append(
             Entry(
-                digest: Self.digest(of: token), spiffeID: id.description, expires: expires))
+                digest: Self.digest(of: token),
+                spiffeID: id.description,
+                expires: expires
+            )
+        )
         return (token, expires)
     }
 

@@ -26,7 +26,8 @@ struct PeerVerifier: Sendable {
         guard let leaf = chain.first else { throw PeerRefusal(description: "no certificate") }
         guard chain.count <= Self.chainCountMax else {
             throw PeerRefusal(
-                description: "\(chain.count) certificates, at most \(Self.chainCountMax)")
+                description: "\(chain.count) certificates, at most \(Self.chainCountMax)"
+            )
         }
         // The leaf first: its reasons are the ones an operator can act on.
         let id = try Self.identity(in: leaf)
@@ -35,7 +36,8 @@ struct PeerVerifier: Sendable {
         }
         guard leaf.notValidBefore <= now else {
             throw PeerRefusal(
-                description: "\(id) is not valid before \(leaf.notValidBefore.rfc3339)")
+                description: "\(id) is not valid before \(leaf.notValidBefore.rfc3339)"
+            )
         }
         guard now <= leaf.notValidAfter else {
             throw PeerRefusal(description: "\(id) expired at \(leaf.notValidAfter.rfc3339)")
@@ -45,13 +47,16 @@ struct PeerVerifier: Sendable {
             IssuerPolicy()
         }
         let result = await verifier.validate(
-            leaf: leaf, intermediates: CertificateStore(chain.dropFirst()))
+            leaf: leaf,
+            intermediates: CertificateStore(chain.dropFirst())
+        )
         switch result {
         case .validCertificate: return PeerIdentity(id: id, notAfter: leaf.notValidAfter)
         case .couldNotValidate(let failures):
             guard let reason = failures.first?.policyFailureReason.description else {
                 throw PeerRefusal(
-                    description: "\(id) does not chain to a root of the trust bundle")
+                    description: "\(id) does not chain to a root of the trust bundle"
+                )
             }
             // The library prints whole certificates, the peer's names included.
             throw PeerRefusal(description: "\(id): \(reason.prefix(Self.reasonCharactersMax))")

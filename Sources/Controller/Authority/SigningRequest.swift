@@ -66,7 +66,8 @@ struct SigningRequest {
     }
 
     private static func check(
-        _ attribute: CertificateSigningRequest.Attribute, _ id: SPIFFEID
+        _ attribute: CertificateSigningRequest.Attribute,
+        _ id: SPIFFEID
     ) throws(SigningRequestError) {
         guard attribute.oid == .CSRAttributes.extensionRequest else {
             throw .unsupportedAttribute("\(attribute.oid)")

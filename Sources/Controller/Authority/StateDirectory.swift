@@ -7,7 +7,6 @@
 //   leaves the old content, after it the new one, and a temporary file that the next start removes.
 
 import Foundation
-
 import Glibc
 
 /// Why the data directory cannot be used.
@@ -57,8 +56,10 @@ public final class StateDirectory: Sendable {
 
     init(path: String, before: @escaping @Sendable (Step) throws -> Void) throws {
         try FileManager.default.createDirectory(
-            atPath: path, withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700])
+            atPath: path,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
         let attributes = try FileManager.default.attributesOfItem(atPath: path)
         let mode = (attributes[.posixPermissions] as? NSNumber)?.uint32Value ?? 0o777
         guard mode & 0o077 == 0 else { throw StateDirectoryError.exposed(path: path, mode: mode) }
@@ -95,7 +96,10 @@ public final class StateDirectory: Sendable {
             // The C function is the only rename that replaces atomically; both strings live on.
             guard unsafe rename(temporary, target) == 0 else {
                 throw StateDirectoryError.failed(
-                    operation: "rename to", path: target, errno: errno)
+                    operation: "rename to",
+                    path: target,
+                    errno: errno
+                )
             }
         } catch {
             // Best effort: what stays is removed at the next start, and the first error matters.
@@ -109,7 +113,9 @@ public final class StateDirectory: Sendable {
     private func writeTemporary(_ temporary: String, _ content: Data) throws {
         try before(.create)
         let descriptor = try Self.open(
-            temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW)
+            temporary,
+            O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW
+        )
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         try before(.write)
         try file.write(contentsOf: content)

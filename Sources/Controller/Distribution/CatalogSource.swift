@@ -21,7 +21,9 @@ private struct SavedManifests: Codable {
     static let fileName = "manifests.json"
 
     init(_ manifests: [ManifestFile]) {
-        files = manifests.map { File(name: $0.name, text: String(decoding: $0.bytes, as: UTF8.self)) }
+        files = manifests.map {
+            File(name: $0.name, text: String(decoding: $0.bytes, as: UTF8.self))
+        }
     }
 
     func manifests() -> [ManifestFile] {
@@ -61,13 +63,18 @@ actor CatalogSource {
     private(set) var condition: Condition
     private var loaded: [ManifestFile]
     private var registry: ProxyRegistry?
+    private var isBusy = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
 
     /// Reads the manifests, or when they are broken the last good ones.
     ///
     /// Throws their errors when there are no last good ones.
     init(
-        manifestsPath: String, directory: StateDirectory, clock: WallClock = .system,
-        metrics: ControllerMetrics, logger: Logger
+        manifestsPath: String,
+        directory: StateDirectory,
+        clock: WallClock = .system,
+        metrics: ControllerMetrics,
+        logger: Logger
     ) throws {
         self.manifestsPath = manifestsPath
         self.directory = directory
@@ -102,6 +109,8 @@ actor CatalogSource {
 
     /// Reads the directory again; broken manifests change nothing but the condition.
     func reload() async {
+        await enter()
+        defer { leave() }
         do {
             let files = try ManifestFile.read(directory: manifestsPath)
             guard !isLoaded(files) || !condition.errors.isEmpty else { return }
@@ -111,13 +120,17 @@ actor CatalogSource {
         } catch {
             fail(["\(error)"]) {
                 logger.error(
-                    "the manifests were not taken up", metadata: ["reason": "\(error)"])
+                    "the manifests were not taken up",
+                    metadata: ["reason": "\(error)"]
+                )
             }
         }
     }
 
     /// Adds or replaces files, if the whole set is valid then.
     func apply(_ changed: [ManifestFile]) async throws {
+        await enter()
+        defer { leave() }
         var files: [String: ManifestFile] = [:]
         for file in try ManifestFile.read(directory: manifestsPath) { files[file.name] = file }
         for file in changed { files[file.name] = file }
@@ -127,9 +140,23 @@ actor CatalogSource {
         for file in changed {
             // Written beside its place and renamed: the watcher never sees half a file.
             try Data(file.bytes).write(
-                to: URL(filePath: "\(manifestsPath)/\(file.name)"), options: .atomic)
+                to: URL(filePath: "\(manifestsPath)/\(file.name)"),
+                options: .atomic
+            )
         }
         try await take(all, catalog)
+    }
+
+    /// One set at a time, in order: an actor alone would let a newer set overtake an older one that
+    /// waits for the registry.
+    private func enter() async {
+        guard isBusy else { return isBusy = true }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+
+    private func leave() {
+        guard !waiting.isEmpty else { return isBusy = false }
+        waiting.removeFirst().resume()
     }
 
     private func take(_ files: [ManifestFile], _ catalog: Catalog) async throws {
@@ -144,13 +171,16 @@ actor CatalogSource {
             metadata: [
                 "workloads": "\(catalog.workloads.count)", "services": "\(catalog.services.count)",
                 "routes": "\(catalog.routes.count)",
-            ])
+            ]
+        )
     }
 
     private func check(_ catalog: Catalog) throws {
         guard catalog.mesh.trustDomain == initial.mesh.trustDomain else {
             throw TrustDomainChange(
-                authority: initial.mesh.trustDomain, manifests: catalog.mesh.trustDomain)
+                authority: initial.mesh.trustDomain,
+                manifests: catalog.mesh.trustDomain
+            )
         }
     }
 
@@ -186,7 +216,9 @@ actor CatalogSource {
 
     private static func save(_ files: [ManifestFile], _ directory: StateDirectory) throws {
         try directory.write(
-            SavedManifests.fileName, JSONEncoder().encode(SavedManifests(files)))
+            SavedManifests.fileName,
+            JSONEncoder().encode(SavedManifests(files))
+        )
     }
 
     private static func log(_ errors: ConfigErrors, _ logger: Logger) {

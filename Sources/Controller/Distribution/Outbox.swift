@@ -18,7 +18,9 @@ final class Outbox: Sendable {
     /// An outbox whose connection `abort` tears down.
     init(abort: @escaping @Sendable () -> Void) {
         (wakeups, wakeup) = AsyncStream.makeStream(
-            of: Void.self, bufferingPolicy: .bufferingNewest(1))
+            of: Void.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
         abortConnection = abort
     }
 

@@ -50,6 +50,8 @@ actor ProxyRegistry {
 
     /// What the mesh is now.
     private(set) var catalog: Catalog
+    /// Its workloads by identity, since every event of a stream asks.
+    private var workloads: [SPIFFEID: ObjectKey]
     /// Counts catalogs; tells waiters whether theirs has been taken up.
     private(set) var generation: UInt64 = 1
     private var ledger: VersionLedger
@@ -60,12 +62,17 @@ actor ProxyRegistry {
 
     /// Starts with `catalog` and the versions that `directory` remembers.
     init(
-        catalog: Catalog, trustBundle: [String], directory: StateDirectory,
-        clock: WallClock = .system, monotonic: @escaping @Sendable () -> Duration,
+        catalog: Catalog,
+        trustBundle: [String],
+        directory: StateDirectory,
+        clock: WallClock = .system,
+        monotonic: @escaping @Sendable () -> Duration,
         digestInterval: Duration = StreamLimits.digestInterval,
-        metrics: ControllerMetrics, logger: Logger
+        metrics: ControllerMetrics,
+        logger: Logger
     ) throws {
         self.catalog = catalog
+        workloads = Self.index(catalog)
         self.trustBundle = trustBundle
         self.directory = directory
         self.clock = clock
@@ -80,24 +87,34 @@ actor ProxyRegistry {
 
     /// Takes up a new catalog and sends each connected proxy what changed for it.
     func replace(catalog next: Catalog) throws {
-        let previous = (catalog, compiled, ledger)
+        let previous = (catalog, workloads, compiled, ledger)
         catalog = next
+        workloads = Self.index(next)
         compiled = [:]
-        ledger.keep(only: Set(next.workloads.values.map { workload in
-            workload.spiffeID(in: next.mesh.trustDomain).description
-        }))
+        ledger.keep(only: Set(workloads.keys.map(\.description)))
         do {
-            for id in Set(streams.values.map(\.peer)) where next.workload(id: id) != nil {
+            for id in Set(streams.values.map(\.peer)) where workloads[id] != nil {
                 try compile(id)
             }
-            try saveLedger(unless: previous.2)
+            try saveLedger(unless: previous.3)
         } catch {
-            (catalog, compiled, ledger) = previous
+            (catalog, workloads, compiled, ledger) = previous
             throw error
         }
         generation += 1
         for id in streams.keys.sorted(by: { $0.number < $1.number }) { announce(to: id) }
         notifyWatchers()
+    }
+
+    /// Whether the catalog has a workload of this identity.
+    func isWorkload(_ id: SPIFFEID) -> Bool { workloads[id] != nil }
+
+    private static func index(_ catalog: Catalog) -> [SPIFFEID: ObjectKey] {
+        // A valid catalog has no two workloads of one identity.
+        Dictionary(
+            catalog.workloads.map { ($1.spiffeID(in: catalog.mesh.trustDomain), $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
     }
 
     /// Longest life of a leaf certificate, as the Mesh manifest says.
@@ -110,10 +127,14 @@ actor ProxyRegistry {
         streamCount += 1
         let id = StreamID(number: streamCount)
         streams[id] = Stream(
-            peer: peer.id, outbox: outbox, connectedSince: clock.now,
+            peer: peer.id,
+            outbox: outbox,
+            connectedSince: clock.now,
             authenticatedUntil: peer.notAfter,
             subscription: SubscriptionState(digestInterval: digestInterval),
-            lastSeen: clock.now, lastHeard: monotonic())
+            lastSeen: clock.now,
+            lastHeard: monotonic()
+        )
         metrics.update { $0.connectedStreams = streams.count }
         return id
     }
@@ -152,11 +173,14 @@ actor ProxyRegistry {
                 "a proxy refused its snapshot",
                 metadata: streams[id].map { Self.metadata($0) }?.merging([
                     "version": "\(version)", "reason": "\(reason)",
-                ]) { $1 })
+                ]) { $1 }
+            )
         case .resync(let holding):
             metrics.update { $0.resyncs += 1 }
             try perform(
-                streams[id]?.subscription.resync(holding: holding, now: monotonic()), on: id)
+                streams[id]?.subscription.resync(holding: holding, now: monotonic()),
+                on: id
+            )
         case .status(let status):
             streams[id]?.phase = status.phase
             streams[id]?.certificateNotAfter = status.certificateNotAfter
@@ -174,7 +198,8 @@ actor ProxyRegistry {
             if stream.authenticatedUntil < clock.now {
                 logger.warning(
                     "closed a stream whose certificate has expired",
-                    metadata: Self.metadata(stream))
+                    metadata: Self.metadata(stream)
+                )
                 stream.outbox.abort()
             } else if now - stream.lastHeard >= StreamLimits.idleTimeout {
                 logger.warning("closed a silent stream", metadata: Self.metadata(stream))
@@ -202,7 +227,9 @@ actor ProxyRegistry {
     /// One element now and after each change; the newest only.
     func changes() -> AsyncStream<Void> {
         let (stream, continuation) = AsyncStream.makeStream(
-            of: Void.self, bufferingPolicy: .bufferingNewest(1))
+            of: Void.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
         streamCount += 1
         let key = streamCount
         watchers[key] = continuation
@@ -221,7 +248,7 @@ actor ProxyRegistry {
 
     private func receive(_ hello: Hello, on id: StreamID) throws {
         guard let peer = streams[id]?.peer else { return }
-        guard catalog.workload(id: peer) != nil else { return refuse(id) }
+        guard isWorkload(peer) else { return refuse(id) }
         // A proxy that reconnects before we noticed that its old stream is dead.
         for (other, stream) in streams
         where other != id && stream.peer == peer && stream.hello?.instance == hello.instance {
@@ -235,6 +262,7 @@ actor ProxyRegistry {
         streams[id]?.certificateNotAfter = hello.certificateNotAfter
         _ = streams[id]?.subscription.update(snapshot.reference, now: monotonic())
         let action = streams[id]?.subscription.hello(holding: hello.holding, now: monotonic())
+        if streams[id]?.subscription.isUpToDate == true { streams[id]?.acknowledgedAt = clock.now }
         if let stream = streams[id] {
             logger.info("a proxy subscribed", metadata: Self.metadata(stream))
         }
@@ -260,8 +288,11 @@ actor ProxyRegistry {
         try saveLedger(unless: unsaved)
         logger.warning(
             "a proxy holds a later version than ours, its content gets a new number",
-            metadata: ["workload": "\(peer)", "held": "\(held)",
-                "version": "\(snapshot.reference.version)"])
+            metadata: [
+                "workload": "\(peer)", "held": "\(held)",
+                "version": "\(snapshot.reference.version)",
+            ]
+        )
         for (other, stream) in streams where stream.peer == peer { announce(to: other) }
     }
 
@@ -276,7 +307,12 @@ actor ProxyRegistry {
             stream.outbox.send(
                 .snapshot(
                     SnapshotOffer(
-                        reference: reference, previous: previous, body: snapshot.body)))
+                        reference: reference,
+                        previous: previous,
+                        body: snapshot.body
+                    )
+                )
+            )
         case .digest(let reference): stream.outbox.send(.digest(reference))
         case .supersede: preconditionFailure("handled by perform")
         }
@@ -286,9 +322,11 @@ actor ProxyRegistry {
         guard let stream = streams[id] else { return }
         logger.warning(
             "refused a peer that is no workload of the catalog",
-            metadata: Self.metadata(stream))
+            metadata: Self.metadata(stream)
+        )
         stream.outbox.send(
-            .refused(request: .hello, reason: "\(stream.peer) is not a workload of the catalog"))
+            .refused(request: .hello, reason: "\(stream.peer) is not a workload of the catalog")
+        )
         stream.outbox.close()
         disconnect(id)
     }
@@ -299,13 +337,14 @@ actor ProxyRegistry {
     @discardableResult
     private func compile(_ id: SPIFFEID) throws -> Compiled {
         if let known = compiled[id] { return known }
-        guard let workload = catalog.workload(id: id) else {
-            preconditionFailure("asked for by callers")
-        }
-        let unnumbered = try json(workload.key, version: 0)
+        guard let key = workloads[id] else { preconditionFailure("asked for by callers") }
+        let unnumbered = try json(key, version: 0)
         let version = ledger.version(
-            of: Checksum(of: unnumbered), for: id, now: clock.now)
-        let body = try json(workload.key, version: version)
+            of: Checksum(of: unnumbered),
+            for: id,
+            now: clock.now
+        )
+        let body = try json(key, version: version)
         guard
             let reference = SnapshotReference(version: version, checksum: Checksum(of: body))
         else { preconditionFailure("versions start at 1") }
@@ -317,7 +356,10 @@ actor ProxyRegistry {
     private func json(_ key: ObjectKey, version: UInt64) throws -> String {
         guard
             let snapshot = try catalog.compile(
-                workload: key, version: version, trustBundle: trustBundle)
+                workload: key,
+                version: version,
+                trustBundle: trustBundle
+            )
         else { preconditionFailure("the workload came from this catalog") }
         return snapshot.encode()
     }
@@ -348,17 +390,23 @@ actor ProxyRegistry {
         guard let hello = stream.hello else { return nil }
         let subscription = stream.subscription
         return ProxyReport(
-            instance: hello.instance, workload: stream.peer.description,
-            proxyVersion: hello.proxyVersion, phase: stream.phase.rawValue,
-            connectedSince: stream.connectedSince, lastSeen: stream.lastSeen,
+            instance: hello.instance,
+            workload: stream.peer.description,
+            proxyVersion: hello.proxyVersion,
+            phase: stream.phase.rawValue,
+            connectedSince: stream.connectedSince,
+            lastSeen: stream.lastSeen,
             currentVersion: subscription.current?.version,
             sentVersion: subscription.sent?.version,
             acknowledgedVersion: subscription.acknowledged?.version,
-            acknowledgedAt: stream.acknowledgedAt, isUpToDate: subscription.isUpToDate,
+            acknowledgedAt: stream.acknowledgedAt,
+            isUpToDate: subscription.isUpToDate,
             refusedVersion: subscription.refusal?.version,
             refusedReason: subscription.refusal?.reason,
             certificateNotAfter: Date(
-                timeIntervalSince1970: TimeInterval(stream.certificateNotAfter)))
+                timeIntervalSince1970: TimeInterval(stream.certificateNotAfter)
+            )
+        )
     }
 
     private static func metadata(_ stream: Stream) -> Logger.Metadata {

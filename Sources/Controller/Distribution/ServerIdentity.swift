@@ -20,8 +20,10 @@ final class ServerIdentity: Sendable {
 
     /// Makes the first certificate.
     init(
-        authority: CertificateAuthority, clock: WallClock = .system,
-        lifetime: TimeInterval = ServerIdentity.lifetimeDefault, logger: Logger
+        authority: CertificateAuthority,
+        clock: WallClock = .system,
+        lifetime: TimeInterval = ServerIdentity.lifetimeDefault,
+        logger: Logger
     ) async throws {
         self.authority = authority
         self.clock = clock
@@ -43,14 +45,17 @@ final class ServerIdentity: Sendable {
     }
 
     private static func make(
-        _ authority: CertificateAuthority, clock: WallClock, lifetime: TimeInterval
+        _ authority: CertificateAuthority,
+        clock: WallClock,
+        lifetime: TimeInterval
     ) async throws -> Current {
         let (certificate, key) = try await authority.issueControllerIdentity(lifetime: lifetime)
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: try certificate.chain.map {
                 .certificate(try NIOSSLCertificate(bytes: Array($0.utf8), format: .pem))
             },
-            privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem)))
+            privateKey: .privateKey(try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem))
+        )
         configuration.minimumTLSVersion = .tlsv13
         configuration.applicationProtocols = [StreamServer.applicationProtocol]
         // Asked for, not demanded; what is presented is checked by `PeerVerifier`.
@@ -58,11 +63,13 @@ final class ServerIdentity: Sendable {
         configuration.trustRoots = .certificates(
             try authority.trustBundle.map {
                 try NIOSSLCertificate(bytes: Array($0.utf8), format: .pem)
-            })
+            }
+        )
         let life = certificate.notAfter.timeIntervalSince(clock.now)
         return Current(
             context: try NIOSSLContext(configuration: configuration),
-            renewAt: clock.now + life * 2 / 3)
+            renewAt: clock.now + life * 2 / 3
+        )
     }
 
     /// A day, as leaves have by default; it is not bound to the manifests' leaf lifetime, since

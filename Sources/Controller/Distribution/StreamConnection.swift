@@ -47,19 +47,23 @@ struct StreamConnection: Sendable {
     }
 
     private func write(
-        _ outbox: Outbox, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+        _ outbox: Outbox,
+        _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
     ) async throws {
         for await _ in outbox.wakeups { try await write(outbox.drain(), outbound) }
         try await write(outbox.drain(), outbound)
     }
 
     private func write(
-        _ messages: [ControllerMessage], _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+        _ messages: [ControllerMessage],
+        _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
     ) async throws {
         for message in messages {
             guard let frame = message.frame() else {
                 context.logger.error(
-                    "a snapshot is too large to send", metadata: ["remote": "\(remote)"])
+                    "a snapshot is too large to send",
+                    metadata: ["remote": "\(remote)"]
+                )
                 continue
             }
             try await outbound.write(ByteBuffer(bytes: frame))
@@ -67,7 +71,8 @@ struct StreamConnection: Sendable {
     }
 
     private func read(
-        _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, _ outbox: Outbox,
+        _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>,
+        _ outbox: Outbox,
         _ id: ProxyRegistry.StreamID?
     ) async {
         var decoder = FrameDecoder(bytesMax: StreamLimits.clientFrameBytesMax)
@@ -82,17 +87,21 @@ struct StreamConnection: Sendable {
             context.metrics.update { $0.malformedMessages += 1 }
             context.logger.warning(
                 "closed a stream with a malformed message",
-                metadata: ["remote": "\(remote)", "reason": "\(error)"])
+                metadata: ["remote": "\(remote)", "reason": "\(error)"]
+            )
         } catch {
             guard !Task.isCancelled, !(error is ChannelError), !(error is IOError) else { return }
             context.logger.error(
                 "closed a stream that could not be served",
-                metadata: ["remote": "\(remote)", "reason": "\(error)"])
+                metadata: ["remote": "\(remote)", "reason": "\(error)"]
+            )
         }
     }
 
     private func handle(
-        _ message: ClientMessage, _ outbox: Outbox, _ id: ProxyRegistry.StreamID?
+        _ message: ClientMessage,
+        _ outbox: Outbox,
+        _ id: ProxyRegistry.StreamID?
     ) async throws {
         switch (message, id) {
         case (.enrol(let enrolment), nil):
@@ -102,11 +111,14 @@ struct StreamConnection: Sendable {
             outbox.send(
                 .refused(
                     request: .hello,
-                    reason: "without a client certificate only enrol is accepted"))
+                    reason: "without a client certificate only enrol is accepted"
+                )
+            )
             outbox.close()
         case (.enrol, .some):
             outbox.send(
-                .refused(request: .enrol, reason: "this peer has a certificate: it may renew"))
+                .refused(request: .enrol, reason: "this peer has a certificate: it may renew")
+            )
         case (.renew(let request), .some(let id)):
             await answer(.renew, outbox) { try await renew(request, id) }
         case (_, .some(let id)): try await context.registry.receive(message, on: id)
@@ -115,14 +127,17 @@ struct StreamConnection: Sendable {
 
     /// Sends what `issue` grants, or why it does not.
     private func answer(
-        _ request: RefusedRequest, _ outbox: Outbox,
+        _ request: RefusedRequest,
+        _ outbox: Outbox,
         _ issue: () async throws -> IssuedCertificate
     ) async {
         do {
             let issued = try await issue()
             let identity = IssuedIdentity(
-                certificateChain: issued.chain, trustBundle: context.authority.trustBundle,
-                spiffeID: issued.id)
+                certificateChain: issued.chain,
+                trustBundle: context.authority.trustBundle,
+                spiffeID: issued.id
+            )
             guard let identity else { preconditionFailure("a chain and a bundle are never empty") }
             context.metrics.update { counts in
                 if request == .enrol { counts.enrolments += 1 } else { counts.renewals += 1 }
@@ -132,7 +147,8 @@ struct StreamConnection: Sendable {
                 metadata: [
                     "workload": "\(issued.id)", "remote": "\(remote)",
                     "notAfter": "\(issued.notAfter.rfc3339)",
-                ])
+                ]
+            )
             outbox.send(.issued(identity))
         } catch {
             context.metrics.update { counts in
@@ -144,10 +160,12 @@ struct StreamConnection: Sendable {
             }
             let isForPeer = error is IssueRefusal
             context.logger.log(
-                level: isForPeer ? .warning : .error, "refused a certificate",
+                level: isForPeer ? .warning : .error,
+                "refused a certificate",
                 metadata: [
                     "request": "\(request)", "remote": "\(remote)", "reason": "\(error)",
-                ])
+                ]
+            )
             let reason = isForPeer ? "\(error)" : "the controller failed; its log says why"
             outbox.send(.refused(request: request, reason: reason))
         }
@@ -156,23 +174,28 @@ struct StreamConnection: Sendable {
     private func enrol(_ enrolment: Enrolment) async throws -> IssuedCertificate {
         let catalog = await context.registry.catalog
         return try await context.authority.enrol(
-            enrolment, lifetime: await context.registry.leafLifetime
+            enrolment,
+            lifetime: await context.registry.leafLifetime
         ) { catalog.workload(id: $0) != nil }
     }
 
     private func renew(
-        _ request: String, _ id: ProxyRegistry.StreamID
+        _ request: String,
+        _ id: ProxyRegistry.StreamID
     ) async throws -> IssuedCertificate {
         guard case .verified(let identity) = peer else {
             preconditionFailure("a registered stream has an identity")
         }
-        guard await context.registry.catalog.workload(id: identity.id) != nil else {
+        guard await context.registry.isWorkload(identity.id) else {
             throw IssueRefusal(
-                description: "\(identity.id) is not a workload of the catalog (any more)")
+                description: "\(identity.id) is not a workload of the catalog (any more)"
+            )
         }
         let issued = try await context.authority.renew(
-            identity.id, certificateSigningRequest: request,
-            lifetime: await context.registry.leafLifetime)
+            identity.id,
+            certificateSigningRequest: request,
+            lifetime: await context.registry.leafLifetime
+        )
         await context.registry.extend(id, until: issued.notAfter)
         return issued
     }

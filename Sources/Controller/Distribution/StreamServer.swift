@@ -57,7 +57,9 @@ struct StreamServer: Service {
 
     /// Starts to listen.
     static func bind(
-        host: String, port: Int, context: Context
+        host: String,
+        port: Int,
+        context: Context
     ) async throws -> StreamServer {
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.backlog, value: 256)
@@ -76,7 +78,7 @@ struct StreamServer: Service {
         try await cancelWhenGracefulShutdown {
             do {
                 try await accept()
-            } catch where Task.isCancelled {
+            } catch  where Task.isCancelled {
                 // Closing what a shutdown closes as well fails, and does not matter.
             }
         }
@@ -89,9 +91,13 @@ struct StreamServer: Service {
                     for try await handshake in handshakes {
                         group.addTask { await serve(handshake) }
                     }
+                } catch is CancellationError {
+                    // A shutdown.
                 } catch {
                     context.logger.error(
-                        "the stream listener failed", metadata: ["reason": "\(error)"])
+                        "the stream listener failed",
+                        metadata: ["reason": "\(error)"]
+                    )
                 }
                 group.cancelAll()
             }
@@ -100,7 +106,8 @@ struct StreamServer: Service {
 
     private func serve(_ handshake: Handshake) async {
         defer { context.metrics.update { $0.openConnections -= 1 } }
-        let remote = handshake.channel.remoteAddress.map { "\($0)" } ?? "unknown"
+        let address = handshake.channel.remoteAddress
+        let remote = "\(address?.ipAddress ?? "unknown"):\(address?.port ?? 0)"
         do {
             guard let stream = try await handshake.stream.get() else {
                 try await handshake.channel.close()
@@ -112,7 +119,10 @@ struct StreamServer: Service {
             }
             try await stream.executeThenClose { inbound, outbound in
                 try await StreamConnection(
-                    peer: peer, channel: handshake.channel, remote: remote, context: context
+                    peer: peer,
+                    channel: handshake.channel,
+                    remote: remote,
+                    context: context
                 ).run(inbound, outbound)
             }
         } catch {
@@ -121,19 +131,24 @@ struct StreamServer: Service {
                 return refused(handshake, remote, failure)
             }
             context.logger.debug(
-                "a stream ended", metadata: ["remote": "\(remote)", "reason": "\(error)"])
+                "a stream ended",
+                metadata: ["remote": "\(remote)", "reason": "\(error)"]
+            )
         }
     }
 
     private func refused(_ handshake: Handshake, _ remote: String, _ reason: String) {
         context.metrics.update { $0.failedHandshakes += 1 }
         context.logger.warning(
-            "refused a handshake", metadata: ["remote": "\(remote)", "reason": "\(reason)"])
+            "refused a handshake",
+            metadata: ["remote": "\(remote)", "reason": "\(reason)"]
+        )
     }
 
     /// Builds the pipeline of an accepted connection, on its event loop.
     private static func prepare(
-        _ channel: any Channel, _ context: Context
+        _ channel: any Channel,
+        _ context: Context
     ) throws -> Handshake {
         let isOverLimit = context.metrics.update { counts in
             counts.acceptedConnections += 1
@@ -143,7 +158,9 @@ struct StreamServer: Service {
             return true
         }
         let peer = HandshakePeer()
-        let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Stream?> { result, channel in
+        let negotiation = NIOTypedApplicationProtocolNegotiationHandler<Stream?> {
+            result,
+            channel in
             channel.eventLoop.makeCompletedFuture {
                 guard result == .negotiated(applicationProtocol) else { return nil }
                 return try Stream(wrappingChannelSynchronously: channel)
@@ -155,7 +172,9 @@ struct StreamServer: Service {
                 context: context.identity.context,
                 customVerificationCallback: { chain, promise in
                     peer.verify(chain, by: context, promise)
-                }))
+                }
+            )
+        )
         try operations.addHandler(HandshakeFailureRecorder(peer: peer))
         try operations.addHandler(negotiation)
         let stream = negotiation.protocolNegotiationResult
@@ -211,7 +230,8 @@ final class HandshakePeer: Sendable {
 
     /// Checks the presented chain; the handshake waits for the promise.
     func verify(
-        _ chain: [NIOSSLCertificate], by context: StreamServer.Context,
+        _ chain: [NIOSSLCertificate],
+        by context: StreamServer.Context,
         _ promise: EventLoopPromise<NIOSSLVerificationResult>
     ) {
         Task {
@@ -220,7 +240,9 @@ final class HandshakePeer: Sendable {
                     try Certificate(derEncoded: try $0.toDERBytes())
                 }
                 let identity = try await context.authority.verifier.verify(
-                    certificates, now: context.clock.now)
+                    certificates,
+                    now: context.clock.now
+                )
                 state.withLock { $0.identity = identity }
                 promise.succeed(.certificateVerified)
             } catch {
@@ -248,7 +270,8 @@ private final class HandshakeFailureRecorder: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if !isDone { peer.fail("\(error)") }
+        // BoringSSL's errors end with the place in its sources, which tells an operator nothing.
+        if !isDone { peer.fail("\("\(error)".split(separator: " at /", maxSplits: 1)[0])") }
         context.fireErrorCaught(error)
     }
 

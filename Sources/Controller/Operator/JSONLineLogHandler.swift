@@ -22,7 +22,8 @@ public struct JSONLineLogHandler: LogHandler {
     /// Writes the line; a standard error that is gone is nobody's business any more.
     public func log(event: LogEvent) {
         try? FileHandle.standardError.write(
-            contentsOf: Data(line(event, at: Date.now).utf8))
+            contentsOf: Data(line(event, at: Date.now).utf8)
+        )
     }
 
     func line(_ event: LogEvent, at time: Date) -> String {

@@ -32,8 +32,12 @@ public struct ControllerSettings: Sendable {
 
     /// The addresses that were asked for, and the defaults of everything else.
     public init(
-        manifests: String, data: String, listenHost: String = "127.0.0.1",
-        listenPort: Int = 15010, webHost: String = "127.0.0.1", webPort: Int = 15014,
+        manifests: String,
+        data: String,
+        listenHost: String = "127.0.0.1",
+        listenPort: Int = 15010,
+        webHost: String = "127.0.0.1",
+        webPort: Int = 15014,
         digestInterval: Duration = StreamLimits.digestInterval
     ) {
         self.manifests = manifests
@@ -65,17 +69,25 @@ public struct MeshController: Sendable {
     public let services: [any Service]
     /// The port proxies connect to.
     public let streamPort: Int
+    /// What the operator socket offers, without the socket.
+    let operators: OperatorService
+    let identity: ServerIdentity
+    let metrics: ControllerMetrics
 
     /// Loads the state, listens for proxies, and prepares the rest.
     public static func start(
-        _ settings: ControllerSettings, logger: Logger
+        _ settings: ControllerSettings,
+        logger: Logger
     ) async throws -> MeshController {
         try await start(settings, clock: .system, logger: logger)
     }
 
     static func start(
-        _ settings: ControllerSettings, clock: WallClock, logger: Logger,
-        tickInterval: Duration = tickInterval
+        _ settings: ControllerSettings,
+        clock: WallClock,
+        logger: Logger,
+        tickInterval: Duration = tickInterval,
+        limits: StreamServer.Limits = StreamServer.Limits()
     ) async throws -> MeshController {
         let socketPath = operatorSocket(in: settings.data)
         guard socketPath.utf8.count <= SocketPathTooLong.bytesMax else {
@@ -86,31 +98,59 @@ public struct MeshController: Sendable {
         // Before the first look, so that no change falls between the two.
         let watcher = try DirectoryWatcher(directory: settings.manifests)
         let source = try CatalogSource(
-            manifestsPath: settings.manifests, directory: directory, clock: clock,
-            metrics: metrics, logger: logger)
+            manifestsPath: settings.manifests,
+            directory: directory,
+            clock: clock,
+            metrics: metrics,
+            logger: logger
+        )
         let authority = try CertificateAuthority(
-            directory: directory, trustDomain: source.initial.mesh.trustDomain, clock: clock,
-            logger: logger)
+            directory: directory,
+            trustDomain: source.initial.mesh.trustDomain,
+            clock: clock,
+            logger: logger
+        )
         try await authority.maintain()
         let start = ContinuousClock.now
         let registry = try ProxyRegistry(
-            catalog: source.initial, trustBundle: authority.trustBundle, directory: directory,
-            clock: clock, monotonic: { ContinuousClock.now - start },
-            digestInterval: settings.digestInterval, metrics: metrics, logger: logger)
+            catalog: source.initial,
+            trustBundle: authority.trustBundle,
+            directory: directory,
+            clock: clock,
+            monotonic: { ContinuousClock.now - start },
+            digestInterval: settings.digestInterval,
+            metrics: metrics,
+            logger: logger
+        )
         await source.feed(registry)
         let identity = try await ServerIdentity(
-            authority: authority, clock: clock, logger: logger)
+            authority: authority,
+            clock: clock,
+            logger: logger
+        )
         let server = try await StreamServer.bind(
-            host: settings.listenHost, port: settings.listenPort,
+            host: settings.listenHost,
+            port: settings.listenPort,
             context: StreamServer.Context(
-                authority: authority, registry: registry, identity: identity, clock: clock,
-                metrics: metrics, logger: logger))
+                authority: authority,
+                registry: registry,
+                identity: identity,
+                clock: clock,
+                metrics: metrics,
+                logger: logger,
+                limits: limits
+            )
+        )
         guard let port = server.address.port else { preconditionFailure("a TCP listener") }
         logger.info(
             "listening",
-            metadata: ["listener": "stream", "address": "\(settings.listenHost):\(port)"])
+            metadata: ["listener": "stream", "address": "\(settings.listenHost):\(port)"]
+        )
         let operators = OperatorService(
-            authority: authority, registry: registry, source: source)
+            authority: authority,
+            registry: registry,
+            source: source
+        )
         return MeshController(
             services: [
                 server,
@@ -127,31 +167,43 @@ public struct MeshController: Sendable {
                 web(operators, metrics, settings, clock, logger),
                 try operatorApplication(operators, socketPath, logger),
             ],
-            streamPort: port)
+            streamPort: port,
+            operators: operators,
+            identity: identity,
+            metrics: metrics
+        )
     }
 
     /// The socket that operators reach a controller by, given its data directory.
     public static func operatorSocket(in data: String) -> String { "\(data)/operator.sock" }
 
     private static func web(
-        _ operators: OperatorService, _ metrics: ControllerMetrics,
-        _ settings: ControllerSettings, _ clock: WallClock, _ logger: Logger
+        _ operators: OperatorService,
+        _ metrics: ControllerMetrics,
+        _ settings: ControllerSettings,
+        _ clock: WallClock,
+        _ logger: Logger
     ) -> some Service {
         Application(
             router: WebRoutes.router(operators, metrics, clock: clock),
             configuration: ApplicationConfiguration(
-                address: .hostname(settings.webHost, port: settings.webPort)),
+                address: .hostname(settings.webHost, port: settings.webPort)
+            ),
             onServerRunning: { channel in
                 let port = channel.localAddress?.port ?? settings.webPort
                 logger.info(
                     "listening",
-                    metadata: ["listener": "web", "address": "\(settings.webHost):\(port)"])
+                    metadata: ["listener": "web", "address": "\(settings.webHost):\(port)"]
+                )
             },
-            logger: quiet(logger))
+            logger: quiet(logger)
+        )
     }
 
     private static func operatorApplication(
-        _ operators: OperatorService, _ path: String, _ logger: Logger
+        _ operators: OperatorService,
+        _ path: String,
+        _ logger: Logger
     ) throws -> some Service {
         // We hold the directory's lock, so a socket that is there has no owner any more.
         if FileManager.default.fileExists(atPath: path) {
@@ -164,15 +216,22 @@ public struct MeshController: Sendable {
                 do {
                     // The directory keeps others out already; this says so on the socket itself.
                     try FileManager.default.setAttributes(
-                        [.posixPermissions: 0o600], ofItemAtPath: path)
+                        [.posixPermissions: 0o600],
+                        ofItemAtPath: path
+                    )
                     logger.info(
-                        "listening", metadata: ["listener": "operator", "address": "\(path)"])
+                        "listening",
+                        metadata: ["listener": "operator", "address": "\(path)"]
+                    )
                 } catch {
                     logger.error(
-                        "cannot restrict the operator socket", metadata: ["reason": "\(error)"])
+                        "cannot restrict the operator socket",
+                        metadata: ["reason": "\(error)"]
+                    )
                 }
             },
-            logger: quiet(logger))
+            logger: quiet(logger)
+        )
     }
 
     /// The HTTP server's own chatter is left out below warnings.

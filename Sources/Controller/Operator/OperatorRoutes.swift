@@ -30,10 +30,12 @@ enum OperatorRoutes {
                     (0...waitSecondsMax).contains(seconds)
                 else {
                     throw OperatorError(
-                        "generation and timeoutSeconds (0...\(waitSecondsMax)) are needed")
+                        "generation and timeoutSeconds (0...\(waitSecondsMax)) are needed"
+                    )
                 }
                 return try answer(
-                    await service.settled(generation: generation, timeout: .seconds(seconds)))
+                    await service.settled(generation: generation, timeout: .seconds(seconds))
+                )
             }
         }
         return router
@@ -41,7 +43,8 @@ enum OperatorRoutes {
 
     /// Turns what the operator can mend into 422, what broke inside into a logged 500.
     private static func attempt(
-        _ logger: Logger, _ body: () async throws -> Response
+        _ logger: Logger,
+        _ body: () async throws -> Response
     ) async throws -> Response {
         do {
             return try await body()
@@ -51,7 +54,8 @@ enum OperatorRoutes {
             logger.error("an operator's request failed", metadata: ["reason": "\(error)"])
             return try answer(
                 OperatorFailure(errors: ["the controller failed: \(error)"]),
-                .internalServerError)
+                .internalServerError
+            )
         }
     }
 
@@ -68,11 +72,14 @@ enum OperatorRoutes {
     }
 
     private static func answer(
-        _ value: some Encodable, _ status: HTTPResponse.Status = .ok
+        _ value: some Encodable,
+        _ status: HTTPResponse.Status = .ok
     ) throws -> Response {
         Response(
-            status: status, headers: [.contentType: "application/json"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: try JSON.encoder.encode(value))))
+            status: status,
+            headers: [.contentType: "application/json"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: try JSON.encoder.encode(value)))
+        )
     }
 
     /// All manifests a directory may hold, and their quoting.

@@ -19,10 +19,15 @@ struct OperatorService: Sendable {
         let facts = await authority.facts
         let condition = await source.condition
         return StatusReport(
-            trustDomain: authority.trustDomain.name, generation: await registry.generation,
-            manifestsLoadedAt: condition.loadedAt, manifestErrors: condition.errors,
-            rootNotAfter: facts.rootNotAfter, issuerNotAfter: facts.issuerNotAfter,
-            unusedTokens: facts.unusedTokens, proxies: await registry.reports())
+            trustDomain: authority.trustDomain.name,
+            generation: await registry.generation,
+            manifestsLoadedAt: condition.loadedAt,
+            manifestErrors: condition.errors,
+            rootNotAfter: facts.rootNotAfter,
+            issuerNotAfter: facts.issuerNotAfter,
+            unusedTokens: facts.unusedTokens,
+            proxies: await registry.reports()
+        )
     }
 
     func makeToken(_ request: TokenRequest) async throws -> JoinTokenFile {
@@ -30,15 +35,21 @@ struct OperatorService: Sendable {
         guard let id = await registry.catalog.spiffeID(of: key) else {
             throw OperatorError(
                 "there is no Workload \(request.workload) in namespace \(request.namespace); "
-                    + "apply its manifest first")
+                    + "apply its manifest first"
+            )
         }
         do {
             let (token, expires) = try await authority.makeToken(
-                for: id, lifetime: request.lifetimeSeconds)
+                for: id,
+                lifetime: request.lifetimeSeconds
+            )
             return JoinTokenFile(
-                token: token, spiffeID: id.description,
-                trustDomain: authority.trustDomain.name, expires: expires,
-                trustBundle: authority.trustBundle)
+                token: token,
+                spiffeID: id.description,
+                trustDomain: authority.trustDomain.name,
+                expires: expires,
+                trustBundle: authority.trustBundle
+            )
         } catch let error as JoinTokenError {
             throw OperatorError(error.description)
         }
@@ -49,12 +60,14 @@ struct OperatorService: Sendable {
         for file in request.files {
             guard ManifestFile.isManifest(name: file.name), !file.name.contains("/") else {
                 throw OperatorError(
-                    "\(file.name) is no manifest's name: *.yaml or *.yml, without a directory")
+                    "\(file.name) is no manifest's name: *.yaml or *.yml, without a directory"
+                )
             }
         }
         do {
             try await source.apply(
-                request.files.map { ManifestFile(name: $0.name, bytes: Array($0.text.utf8)) })
+                request.files.map { ManifestFile(name: $0.name, bytes: Array($0.text.utf8)) }
+            )
         } catch let errors as ConfigErrors {
             throw OperatorError(errors.errors.map(\.description))
         } catch let error as TrustDomainChange {
@@ -88,7 +101,9 @@ struct OperatorService: Sendable {
         let pending = reports.filter { !$0.isUpToDate }
         let isTakenUp = await registry.generation >= generation
         return SettledReport(
-            isSettled: isTakenUp && pending.isEmpty, pending: pending,
-            settledCount: reports.count - pending.count)
+            isSettled: isTakenUp && pending.isEmpty,
+            pending: pending,
+            settledCount: reports.count - pending.count
+        )
     }
 }

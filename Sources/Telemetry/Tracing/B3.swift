@@ -121,10 +121,11 @@ struct B3 {
     private static func traceID(_ value: Span<UInt8>) -> (high: UInt64, low: UInt64)? {
         switch value.count {
         case 16:
-            guard let low = value.hex(0..<16), low != 0 else { return nil }
+            guard let low = value.lowercaseHex(at: 0), low != 0 else { return nil }
             return (0, low)
         case 32:
-            guard let high = value.hex(0..<16), let low = value.hex(16..<32), high | low != 0
+            guard let high = value.lowercaseHex(at: 0), let low = value.lowercaseHex(at: 16),
+                high | low != 0
             else { return nil }
             return (high, low)
         default: return nil
@@ -132,7 +133,7 @@ struct B3 {
     }
 
     private static func spanID(_ value: Span<UInt8>) -> UInt64? {
-        guard value.count == 16, let id = value.hex(0..<16), id != 0 else { return nil }
+        guard value.count == 16, let id = value.lowercaseHex(at: 0), id != 0 else { return nil }
         return id
     }
 }

@@ -123,7 +123,7 @@ public struct TraceContext: Sendable, Equatable {
 
     private mutating func adoptB3(_ fields: FieldBlock, isOverruled: Bool) {
         let hasSingle = fields.contains(.b3)
-        let hasMultiple = containsB3Multiple(fields)
+        let hasMultiple = fields.firstIndex(in: b3MultipleNames) != nil
         guard hasSingle || hasMultiple else { return }
         if hasSingle { forms.insert(.b3Single) }
         if hasMultiple { forms.insert(.b3Multiple) }
@@ -154,23 +154,23 @@ public struct TraceContext: Sendable, Equatable {
         if !forms.contains(.requestID) {
             fields.removeAll(.xRequestID)
             var text = FieldText()
-            appendRequestID(to: &text)
-            text.append(to: fields, .xRequestID)
+            text.setUUIDLine("X-Request-Id: ", high: requestIDHigh, low: requestIDLow)
+            text.appendLine(to: fields, .xRequestID)
         }
     }
 
+    /// As one whole line: it is written for every request.
     private func writeTraceparent(into fields: FieldBlock) {
         fields.removeAll(.traceparent)
         var text = FieldText()
-        text.append(hex: 0, digits: 2)
+        text.append("traceparent: 00-")
+        text.append(hex: traceIDHigh)
+        text.append(hex: traceIDLow)
         text.append(dash)
-        text.append(hex: traceIDHigh, digits: 16)
-        text.append(hex: traceIDLow, digits: 16)
-        text.append(dash)
-        text.append(hex: spanID, digits: 16)
-        text.append(dash)
-        text.append(hex: (isSampled ? 1 : 0) | (isRandom ? 2 : 0), digits: 2)
-        text.append(to: fields, .traceparent)
+        text.append(hex: spanID)
+        text.append(isSampled ? (isRandom ? "-03" : "-01") : (isRandom ? "-02" : "-00"))
+        text.append("\r\n")
+        text.appendLine(to: fields, .traceparent)
     }
 
     private func writeTracestate(into fields: FieldBlock) {
@@ -195,23 +195,18 @@ public struct TraceContext: Sendable, Equatable {
     }
 
     private func writeB3(into fields: FieldBlock) {
-        fields.removeAll(.b3)
-        fields.removeAll(.xB3TraceID)
-        fields.removeAll(.xB3SpanID)
-        fields.removeAll(.xB3ParentSpanID)
-        fields.removeAll(.xB3Sampled)
-        fields.removeAll(.xB3Flags)
+        fields.removeAll(in: b3MultipleNames.with(.b3))
         if forms.contains(.b3Single) {
             var text = FieldText()
             appendB3TraceID(to: &text)
             text.append(dash)
-            text.append(hex: spanID, digits: 16)
+            text.append(hex: spanID)
             if let state = b3Sampling.single {
                 text.append(dash)
                 text.append(state)
                 if parentID != 0 {
                     text.append(dash)
-                    text.append(hex: parentID, digits: 16)
+                    text.append(hex: parentID)
                 }
             }
             text.append(to: fields, .b3)
@@ -224,11 +219,11 @@ public struct TraceContext: Sendable, Equatable {
         appendB3TraceID(to: &text)
         text.append(to: fields, .xB3TraceID)
         text.clear()
-        text.append(hex: spanID, digits: 16)
+        text.append(hex: spanID)
         text.append(to: fields, .xB3SpanID)
         if parentID != 0 {
             text.clear()
-            text.append(hex: parentID, digits: 16)
+            text.append(hex: parentID)
             text.append(to: fields, .xB3ParentSpanID)
         }
         switch b3Sampling {
@@ -242,20 +237,8 @@ public struct TraceContext: Sendable, Equatable {
 
     /// A trace that came with 64 bits goes on with 64: older B3 libraries know no more.
     private func appendB3TraceID(to text: inout FieldText) {
-        if traceIDHigh != 0 { text.append(hex: traceIDHigh, digits: 16) }
-        text.append(hex: traceIDLow, digits: 16)
-    }
-
-    private func appendRequestID(to text: inout FieldText) {
-        text.append(hex: requestIDHigh >> 32, digits: 8)
-        text.append(dash)
-        text.append(hex: requestIDHigh >> 16 & 0xFFFF, digits: 4)
-        text.append(dash)
-        text.append(hex: requestIDHigh & 0xFFFF, digits: 4)
-        text.append(dash)
-        text.append(hex: requestIDLow >> 48, digits: 4)
-        text.append(dash)
-        text.append(hex: requestIDLow & 0xFFFF_FFFF_FFFF, digits: 12)
+        if traceIDHigh != 0 { text.append(hex: traceIDHigh) }
+        text.append(hex: traceIDLow)
     }
 
     /// Appends the 32 hexadecimal digits of the trace id.
@@ -274,8 +257,5 @@ public struct TraceContext: Sendable, Equatable {
 
 private let dash = UInt8(ascii: "-")
 
-private func containsB3Multiple(_ fields: FieldBlock) -> Bool {
-    fields.contains(.xB3TraceID) || fields.contains(.xB3SpanID)
-        || fields.contains(.xB3ParentSpanID) || fields.contains(.xB3Sampled)
-        || fields.contains(.xB3Flags)
-}
+private let b3MultipleNames = FieldNameSet(.xB3TraceID).with(.xB3SpanID).with(.xB3ParentSpanID)
+    .with(.xB3Sampled).with(.xB3Flags)

@@ -14,12 +14,13 @@ struct Traceparent {
         // 2 version, 32 trace-id, 16 parent-id, 2 flags and three dashes.
         let size = 55
         guard value.count >= size, value[2] == dash, value[35] == dash, value[52] == dash,
-            let version = value.hex(0..<2), version != 0xFF
+            let version = value.hexByte(at: 0), version != 0xFF
         else { return nil }
         // §3.2.4: version 00 ends here; a later one may go on after another dash.
         guard value.count == size || (version > 0 && value[size] == dash) else { return nil }
-        guard let high = value.hex(3..<19), let low = value.hex(19..<35), high | low != 0,
-            let parent = value.hex(36..<52), parent != 0, let flags = value.hex(53..<55)
+        guard let high = value.lowercaseHex(at: 3), let low = value.lowercaseHex(at: 19),
+            high | low != 0, let parent = value.lowercaseHex(at: 36), parent != 0,
+            let flags = value.hexByte(at: 53)
         else { return nil }
         traceIDHigh = high
         traceIDLow = low
@@ -32,20 +33,20 @@ struct Traceparent {
 private let dash = UInt8(ascii: "-")
 
 extension Span where Element == UInt8 {
-    /// The number that the lower-case hexadecimal digits of `range` write; nil when one is not.
-    func hex(_ range: Range<Int>) -> UInt64? {
-        var number: UInt64 = 0
-        for index in range {
-            let byte = self[index]
-            let digit: UInt8
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte &- UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte &- UInt8(ascii: "a") &+ 10
-            default: return nil
-            }
-            number = number &<< 4 | UInt64(digit)
+    /// The number that the two lower-case hexadecimal digits at `index` write; nil when one is none.
+    fileprivate func hexByte(at index: Int) -> UInt8? {
+        guard let high = hexDigit(self[index]), let low = hexDigit(self[index + 1]) else {
+            return nil
         }
-        return number
+        return high &<< 4 | low
+    }
+}
+
+private func hexDigit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte &- UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte &- UInt8(ascii: "a") &+ 10
+    default: nil
     }
 }
 

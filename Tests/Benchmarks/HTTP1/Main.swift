@@ -39,7 +39,8 @@ enum Benchmark {
             let nanoseconds = Clock.monotonic().nanoseconds(since: before)
             print(
                 "\(step): \(nanoseconds / UInt64(heads)) ns per head of \(input.count) bytes,"
-                    + " \(written / heads) bytes written")
+                    + " \(written / heads) bytes written"
+            )
         }
     }
 
@@ -53,7 +54,10 @@ enum Benchmark {
             decoder.head.fields.removeHopByHop()
             if steps == .prepare { continue }
             RequestEncoder.appendHead(
-                decoder.head, bodyLength: decoder.head.bodyLength, to: output)
+                decoder.head,
+                bodyLength: decoder.head.bodyLength,
+                to: output
+            )
             written += output.count
             output.clear()
         }

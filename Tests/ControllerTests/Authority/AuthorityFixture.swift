@@ -2,8 +2,8 @@ import Crypto
 import Foundation
 import Logging
 import MeshModel
-import Synchronization
 import SwiftASN1
+import Synchronization
 import Testing
 import X509
 
@@ -26,25 +26,29 @@ enum Requests {
     static func pem(
         key: Certificate.PrivateKey = Certificate.PrivateKey(P256.Signing.PrivateKey()),
         subject: DistinguishedName = DistinguishedName(),
-        names: [GeneralName]? = nil, extra: Certificate.Extension? = nil,
+        names: [GeneralName]? = nil,
+        extra: Certificate.Extension? = nil,
         algorithm: Certificate.SignatureAlgorithm = .ecdsaWithSHA256
     ) throws -> String {
         var extensions = Certificate.Extensions()
         if let names {
             try extensions.append(
-                Certificate.Extension(SubjectAlternativeNames(names), critical: false))
+                Certificate.Extension(SubjectAlternativeNames(names), critical: false)
+            )
         }
         if let extra { try extensions.append(extra) }
         let attributes: [CertificateSigningRequest.Attribute] =
             extensions.isEmpty ? [] : [try .init(ExtensionRequest(extensions: extensions))]
         let request = try CertificateSigningRequest(
-            version: .v1, subject: subject, privateKey: key,
+            version: .v1,
+            subject: subject,
+            privateKey: key,
             attributes: CertificateSigningRequest.Attributes(attributes),
-            signatureAlgorithm: algorithm)
+            signatureAlgorithm: algorithm
+        )
         return try request.serializeAsPEM().pemString
     }
 }
-
 
 /// An identity in the test domain.
 func spiffeID(_ name: String, domain: String = "mesh.test") throws -> SPIFFEID {

@@ -30,17 +30,26 @@ struct CertificateAuthorityTests {
             if reached == step { throw Crash() }
         }
         return try CertificateAuthority(
-            directory: directory, trustDomain: domain, clock: time.clock, lifetimes: lifetimes,
-            logger: .silent)
+            directory: directory,
+            trustDomain: domain,
+            clock: time.clock,
+            lifetimes: lifetimes,
+            logger: .silent
+        )
     }
 
     private func enrol(
-        _ authority: CertificateAuthority, _ token: String, request: String? = nil,
-        lifetime: TimeInterval = 3600, isWorkload: Bool = true
+        _ authority: CertificateAuthority,
+        _ token: String,
+        request: String? = nil,
+        lifetime: TimeInterval = 3600,
+        isWorkload: Bool = true
     ) async throws -> IssuedCertificate {
         try await authority.enrol(
             Enrolment(
-                token: token, certificateSigningRequest: try request ?? Requests.pem()),
+                token: token,
+                certificateSigningRequest: try request ?? Requests.pem()
+            ),
             lifetime: lifetime
         ) { _ in isWorkload }
     }
@@ -59,7 +68,10 @@ struct CertificateAuthorityTests {
         let directory = try StateDirectory(path: temporary.path)
         let error = #expect(throws: AuthorityStateError.self) {
             try CertificateAuthority(
-                directory: directory, trustDomain: other, logger: .silent)
+                directory: directory,
+                trustDomain: other,
+                logger: .silent
+            )
         }
         #expect(error?.description.contains("mesh.test") == true)
         #expect(error?.description.contains("other.test") == true)
@@ -70,7 +82,9 @@ struct CertificateAuthorityTests {
         _ = try open()
         let file = "\(temporary.path)/authority.json"
         let content = try String(contentsOfFile: file, encoding: .utf8)
-        for damaged in ["", "{}", String(content.dropLast(100)), content.replacing("MI", with: "MJ")] {
+        for damaged in [
+            "", "{}", String(content.dropLast(100)), content.replacing("MI", with: "MJ"),
+        ] {
             try Data(damaged.utf8).write(to: URL(filePath: file))
             #expect(throws: AuthorityStateError.self) { try open() }
         }
@@ -81,7 +95,8 @@ struct CertificateAuthorityTests {
         _ = try open()
         let file = URL(filePath: "\(temporary.path)/authority.json")
         var json = try #require(
-            JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+            JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any]
+        )
         var root = try #require(json["root"] as? [String: String])
         root["key"] = (json["issuer"] as? [String: String])?["key"]
         json["root"] = root
@@ -89,8 +104,10 @@ struct CertificateAuthorityTests {
         #expect(throws: AuthorityStateError.self) { try open() }
     }
 
-    @Test("A crash at any step of the first run leaves a directory the next run can start from",
-        arguments: StateDirectory.Step.allCases)
+    @Test(
+        "A crash at any step of the first run leaves a directory the next run can start from",
+        arguments: StateDirectory.Step.allCases
+    )
     func crashAtFirstRun(step: StateDirectory.Step) throws {
         #expect(throws: (any Error).self) { try open(failing: step) }
         _ = try open()
@@ -120,7 +137,8 @@ struct CertificateAuthorityTests {
         let issuer = chain[1]
         #expect(
             try leaf.extensions.authorityKeyIdentifier?.keyIdentifier
-                == issuer.extensions.subjectKeyIdentifier?.keyIdentifier)
+                == issuer.extensions.subjectKeyIdentifier?.keyIdentifier
+        )
         #expect(try issuer.extensions.basicConstraints == .isCertificateAuthority(maxPathLength: 0))
         let constraints = try #require(try issuer.extensions.nameConstraints)
         #expect(Array(constraints.permittedURIDomains) == ["mesh.test"])
@@ -135,7 +153,10 @@ struct CertificateAuthorityTests {
         let authority = try open()
         time.advance(0.7)
         let issued = try await authority.renew(
-            try spiffeID("web"), certificateSigningRequest: try Requests.pem(), lifetime: 5)
+            try spiffeID("web"),
+            certificateSigningRequest: try Requests.pem(),
+            lifetime: 5
+        )
         #expect(issued.notAfter.timeIntervalSince(time.now) >= 5)
         #expect(issued.notAfter.timeIntervalSince(time.now) < 6)
         #expect(time.now.timeIntervalSince(issued.notBefore) < 2)
@@ -180,8 +201,10 @@ struct CertificateAuthorityTests {
         await #expect(throws: IssueRefusal.self) { try await enrol(again, token) }
     }
 
-    @Test("When using a token up cannot be saved, nothing is issued",
-        arguments: StateDirectory.Step.allCases)
+    @Test(
+        "When using a token up cannot be saved, nothing is issued",
+        arguments: StateDirectory.Step.allCases
+    )
     func unsavedUse(step: StateDirectory.Step) async throws {
         let token: String
         do {
@@ -264,8 +287,10 @@ struct CertificateAuthorityTests {
         #expect(await authority.facts.isNextIssuerPrepared == false)
         #expect(await authority.facts.issuerNotAfter > firstEnd)
         let issued = try await authority.renew(
-            try spiffeID("web"), certificateSigningRequest: try Requests.pem(),
-            lifetime: 30 * day)
+            try spiffeID("web"),
+            certificateSigningRequest: try Requests.pem(),
+            lifetime: 30 * day
+        )
         #expect(issued.notAfter == time.now + 30 * day)
     }
 
@@ -284,7 +309,10 @@ struct CertificateAuthorityTests {
         _ = try open()
         time.advance(400 * day)
         let issued = try await (try open()).renew(
-            try spiffeID("web"), certificateSigningRequest: try Requests.pem(), lifetime: 3600)
+            try spiffeID("web"),
+            certificateSigningRequest: try Requests.pem(),
+            lifetime: 3600
+        )
         #expect(issued.notAfter == time.now + 3600)
     }
 
@@ -297,8 +325,10 @@ struct CertificateAuthorityTests {
             let end = await authority.facts.rootNotAfter
             #expect(await authority.facts.issuerNotAfter == end)
             let issued = try await authority.renew(
-                try spiffeID("web"), certificateSigningRequest: try Requests.pem(),
-                lifetime: 30 * day)
+                try spiffeID("web"),
+                certificateSigningRequest: try Requests.pem(),
+                lifetime: 30 * day
+            )
             #expect(issued.notAfter == end)
         }
         time.advance(11 * day)
@@ -306,19 +336,26 @@ struct CertificateAuthorityTests {
         #expect(error?.description.contains("enrol every workload again") == true)
     }
 
-    @Test("The root's end is announced at a half, a quarter and a tenth of its life",
-        arguments: [(4.0, nil), (6.0, 50), (8.0, 25), (9.5, 10)] as [(Double, Int?)])
+    @Test(
+        "The root's end is announced at a half, a quarter and a tenth of its life",
+        arguments: [(4.0, nil), (6.0, 50), (8.0, 25), (9.5, 10)] as [(Double, Int?)]
+    )
     func rootWarnings(years: Double, share: Int?) throws {
         let root = try CertificateProfile.makeRoot(
-            trustDomain: domain, now: time.now, lifetime: 10 * 365 * day)
+            trustDomain: domain,
+            now: time.now,
+            lifetime: 10 * 365 * day
+        )
         #expect(RootWarning.share(of: root, now: time.now + years * 365 * day) == share)
     }
 
-    @Test("Trust domains that verifiers cannot read as host names get no name constraint",
+    @Test(
+        "Trust domains that verifiers cannot read as host names get no name constraint",
         arguments: [
             ("mesh.internal", true), ("mesh", true), ("a-b.c", true), ("my_mesh", false),
             ("10.0.0.1", false), ("a..b", false), (".a", false), ("-a.b", false),
-        ])
+        ]
+    )
     func constrainable(name: String, expected: Bool) throws {
         let domain = try #require(TrustDomain(name))
         #expect(CertificateProfile.isConstrainable(domain) == expected)

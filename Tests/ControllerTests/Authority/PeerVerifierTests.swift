@@ -16,9 +16,16 @@ struct PeerVerifierTests {
     init() throws {
         domain = try #require(TrustDomain("mesh.test"))
         root = try CertificateProfile.makeRoot(
-            trustDomain: domain, now: now, lifetime: 1_000_000)
+            trustDomain: domain,
+            now: now,
+            lifetime: 1_000_000
+        )
         issuer = try CertificateProfile.makeIssuer(
-            trustDomain: domain, root: root, now: now, lifetime: 1_000_000)
+            trustDomain: domain,
+            root: root,
+            now: now,
+            lifetime: 1_000_000
+        )
     }
 
     private var verifier: PeerVerifier {
@@ -26,11 +33,16 @@ struct PeerVerifierTests {
     }
 
     private func leaf(
-        _ id: SPIFFEID, issuer: SigningPair? = nil
+        _ id: SPIFFEID,
+        issuer: SigningPair? = nil
     ) throws -> Certificate {
         try CertificateProfile.makeLeaf(
-            id: id, publicKey: Certificate.PublicKey(P256.Signing.PrivateKey().publicKey),
-            issuer: issuer ?? self.issuer, now: now, lifetime: 3600)
+            id: id,
+            publicKey: Certificate.PublicKey(P256.Signing.PrivateKey().publicKey),
+            issuer: issuer ?? self.issuer,
+            now: now,
+            lifetime: 3600
+        )
     }
 
     /// A leaf with extensions of the test's choice.
@@ -38,17 +50,23 @@ struct PeerVerifierTests {
         @ExtensionsBuilder _ extensions: () throws -> Result<Certificate.Extensions, any Error>
     ) throws -> Certificate {
         try Certificate(
-            version: .v3, serialNumber: Certificate.SerialNumber(),
+            version: .v3,
+            serialNumber: Certificate.SerialNumber(),
             publicKey: Certificate.PublicKey(P256.Signing.PrivateKey().publicKey),
-            notValidBefore: now, notValidAfter: now + 3600,
-            issuer: issuer.certificate.subject, subject: DistinguishedName(),
+            notValidBefore: now,
+            notValidAfter: now + 3600,
+            issuer: issuer.certificate.subject,
+            subject: DistinguishedName(),
             signatureAlgorithm: .ecdsaWithSHA256,
             extensions: try Certificate.Extensions(builder: extensions),
-            issuerPrivateKey: Certificate.PrivateKey(issuer.key))
+            issuerPrivateKey: Certificate.PrivateKey(issuer.key)
+        )
     }
 
     private func expectRefusal(
-        _ chain: [Certificate], at time: Date? = nil, naming reason: String,
+        _ chain: [Certificate],
+        at time: Date? = nil,
+        naming reason: String,
         sourceLocation: SourceLocation = #_sourceLocation
     ) async {
         do {
@@ -56,7 +74,10 @@ struct PeerVerifierTests {
             Issue.record("accepted \(peer.id)", sourceLocation: sourceLocation)
         } catch {
             #expect(
-                error.description.contains(reason), "\(error)", sourceLocation: sourceLocation)
+                error.description.contains(reason),
+                "\(error)",
+                sourceLocation: sourceLocation
+            )
         }
     }
 
@@ -68,14 +89,23 @@ struct PeerVerifierTests {
         #expect(peer == PeerIdentity(id: id, notAfter: leaf.notValidAfter))
     }
 
-    @Test("A leaf is accepted under every trust domain, constrained or not",
-        arguments: ["mesh", "my_mesh", "10.0.0.1", "a.b-c.d"])
+    @Test(
+        "A leaf is accepted under every trust domain, constrained or not",
+        arguments: ["mesh", "my_mesh", "10.0.0.1", "a.b-c.d"]
+    )
     func everyDomain(name: String) async throws {
         let domain = try #require(TrustDomain(name))
         let root = try CertificateProfile.makeRoot(
-            trustDomain: domain, now: now, lifetime: 1_000_000)
+            trustDomain: domain,
+            now: now,
+            lifetime: 1_000_000
+        )
         let issuer = try CertificateProfile.makeIssuer(
-            trustDomain: domain, root: root, now: now, lifetime: 1_000_000)
+            trustDomain: domain,
+            root: root,
+            now: now,
+            lifetime: 1_000_000
+        )
         let leaf = try leaf(try spiffeID("web", domain: name), issuer: issuer)
         let verifier = PeerVerifier(trustDomain: domain, roots: [root.certificate])
         _ = try await verifier.verify([leaf, issuer.certificate], now: now)
@@ -91,18 +121,28 @@ struct PeerVerifierTests {
     @Test("Neither a foreign root nor a missing issuer is bridged")
     func foreign() async throws {
         let foreignRoot = try CertificateProfile.makeRoot(
-            trustDomain: domain, now: now, lifetime: 1_000_000)
+            trustDomain: domain,
+            now: now,
+            lifetime: 1_000_000
+        )
         let foreignIssuer = try CertificateProfile.makeIssuer(
-            trustDomain: domain, root: foreignRoot, now: now, lifetime: 1_000_000)
+            trustDomain: domain,
+            root: foreignRoot,
+            now: now,
+            lifetime: 1_000_000
+        )
         let id = try spiffeID("web")
         let foreignLeaf = try leaf(id, issuer: foreignIssuer)
         await expectRefusal(
             [foreignLeaf, foreignIssuer.certificate, foreignRoot.certificate],
-            naming: "does not chain")
+            naming: "does not chain"
+        )
         await expectRefusal([try leaf(id)], naming: "does not chain")
         await expectRefusal([], naming: "no certificate")
         await expectRefusal(
-            Array(repeating: try leaf(id), count: 5), naming: "5 certificates")
+            Array(repeating: try leaf(id), count: 5),
+            naming: "5 certificates"
+        )
     }
 
     @Test("Another trust domain is refused, even if our issuer signed it")
@@ -120,10 +160,16 @@ struct PeerVerifierTests {
     func leafAsIssuer() async throws {
         let key = P256.Signing.PrivateKey()
         let middle = try CertificateProfile.makeLeaf(
-            id: try spiffeID("web"), publicKey: Certificate.PublicKey(key.publicKey),
-            issuer: issuer, now: now, lifetime: 3600)
+            id: try spiffeID("web"),
+            publicKey: Certificate.PublicKey(key.publicKey),
+            issuer: issuer,
+            now: now,
+            lifetime: 3600
+        )
         let forged = try leaf(
-            try spiffeID("admin"), issuer: SigningPair(certificate: middle, key: key))
+            try spiffeID("admin"),
+            issuer: SigningPair(certificate: middle, key: key)
+        )
         await expectRefusal([forged, middle, issuer.certificate], naming: "admin")
     }
 

@@ -17,16 +17,22 @@ struct SigningRequestTests {
         _ = try SigningRequest(pem: try Requests.pem(names: [name]), for: id)
         let p384 = Certificate.PrivateKey(P384.Signing.PrivateKey())
         _ = try SigningRequest(
-            pem: try Requests.pem(key: p384, algorithm: .ecdsaWithSHA384), for: id)
+            pem: try Requests.pem(key: p384, algorithm: .ecdsaWithSHA384),
+            for: id
+        )
     }
 
     @Test("Other keys are refused")
     func keys() throws {
         let id = try spiffeID("web")
         let ed25519 = try Requests.pem(
-            key: Certificate.PrivateKey(Curve25519.Signing.PrivateKey()), algorithm: .ed25519)
+            key: Certificate.PrivateKey(Curve25519.Signing.PrivateKey()),
+            algorithm: .ed25519
+        )
         let p521 = try Requests.pem(
-            key: Certificate.PrivateKey(P521.Signing.PrivateKey()), algorithm: .ecdsaWithSHA512)
+            key: Certificate.PrivateKey(P521.Signing.PrivateKey()),
+            algorithm: .ecdsaWithSHA512
+        )
         for pem in [ed25519, p521] {
             #expect(throws: SigningRequestError.unsupportedKey) {
                 try SigningRequest(pem: pem, for: id)
@@ -63,7 +69,9 @@ struct SigningRequestTests {
             try SigningRequest(pem: try Requests.pem(subject: subject), for: id)
         }
         let authority = try Certificate.Extension(
-            BasicConstraints.isCertificateAuthority(maxPathLength: nil), critical: true)
+            BasicConstraints.isCertificateAuthority(maxPathLength: nil),
+            critical: true
+        )
         #expect(throws: SigningRequestError.unsupportedExtension("2.5.29.19")) {
             try SigningRequest(pem: try Requests.pem(extra: authority), for: id)
         }
@@ -74,14 +82,20 @@ struct SigningRequestTests {
         let key = P256.Signing.PrivateKey()
         let other = P256.Signing.PrivateKey()
         let honest = try CertificateSigningRequest(
-            version: .v1, subject: DistinguishedName(), privateKey: Certificate.PrivateKey(key),
+            version: .v1,
+            subject: DistinguishedName(),
+            privateKey: Certificate.PrivateKey(key),
             attributes: CertificateSigningRequest.Attributes(),
-            signatureAlgorithm: .ecdsaWithSHA256)
+            signatureAlgorithm: .ecdsaWithSHA256
+        )
         let forged = try CertificateSigningRequest(
-            version: .v1, subject: DistinguishedName(),
+            version: .v1,
+            subject: DistinguishedName(),
             publicKey: Certificate.PublicKey(other.publicKey),
             attributes: CertificateSigningRequest.Attributes(),
-            signatureAlgorithm: .ecdsaWithSHA256, signature: honest.signature)
+            signatureAlgorithm: .ecdsaWithSHA256,
+            signature: honest.signature
+        )
         let pem = try forged.serializeAsPEM().pemString
         #expect(throws: SigningRequestError.badSignature) {
             try SigningRequest(pem: pem, for: try spiffeID("web"))

@@ -8,11 +8,14 @@ final class TemporaryDirectory: Sendable {
     let path: String
 
     init() throws {
-        path = FileManager.default.temporaryDirectory
+        path =
+            FileManager.default.temporaryDirectory
             .appending(path: "mesh-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(
-            atPath: path, withIntermediateDirectories: true,
-            attributes: [.posixPermissions: 0o700])
+            atPath: path,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
@@ -46,8 +49,10 @@ struct StateDirectoryTests {
         #expect(try temporary.mode("new/data/lock") == 0o600)
     }
 
-    @Test("A failure at any step leaves the old content or the new, whole, and no rubbish",
-        arguments: StateDirectory.Step.allCases)
+    @Test(
+        "A failure at any step leaves the old content or the new, whole, and no rubbish",
+        arguments: StateDirectory.Step.allCases
+    )
     func failureAtEachStep(step: StateDirectory.Step) throws {
         try StateDirectory(path: temporary.path).write("a", Array("old".utf8))
         do {
@@ -86,7 +91,9 @@ struct StateDirectoryTests {
     @Test("A directory others may enter is refused with what to do")
     func exposed() throws {
         try FileManager.default.setAttributes(
-            [.posixPermissions: 0o750], ofItemAtPath: temporary.path)
+            [.posixPermissions: 0o750],
+            ofItemAtPath: temporary.path
+        )
         let error = #expect(throws: StateDirectoryError.self) {
             try StateDirectory(path: temporary.path)
         }
@@ -99,7 +106,9 @@ struct StateDirectoryTests {
         let victim = "\(temporary.path)/victim"
         try Data("safe".utf8).write(to: URL(filePath: victim))
         try FileManager.default.createSymbolicLink(
-            atPath: "\(temporary.path)/.tmp-a", withDestinationPath: victim)
+            atPath: "\(temporary.path)/.tmp-a",
+            withDestinationPath: victim
+        )
         #expect(throws: StateDirectoryError.self) {
             try directory.write("a", Array("new".utf8))
         }

@@ -1,4 +1,5 @@
-// The libFuzzer entry point of the HTTP/1.1 codec; what it checks is Tests/HTTP1Tests/FuzzInput.swift.
+// The libFuzzer entry point of the HTTP/1.1 codec; what it checks is
+// Tests/HTTP1Tests/FuzzInput.swift.
 
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
