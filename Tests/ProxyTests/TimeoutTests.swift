@@ -14,7 +14,8 @@ struct TimeoutTests {
     private let brief = Duration.milliseconds(30)
 
     private func bench(
-        _ timeouts: RouteTimeouts, limits: RequestLimits = .default
+        _ timeouts: RouteTimeouts,
+        limits: RequestLimits = .default
     ) throws -> (ProxyBench, Application) {
         let bench = try ProxyBench(limits: limits)
         let application = try bench.application()
@@ -72,7 +73,9 @@ struct TimeoutTests {
     @Test("a caller that sends its head byte by byte gets a 408 at the head's time limit")
     func slowHead() throws {
         let (bench, application) = try bench(
-            .default, limits: RequestLimits(headTimeout: .milliseconds(100)))
+            .default,
+            limits: RequestLimits(headTimeout: .milliseconds(100))
+        )
         let caller = try bench.caller()
         caller.write("GET / HTTP/1.1\r\nHost: orders\r\nX: ")
         try bench.loop.until {
@@ -88,7 +91,9 @@ struct TimeoutTests {
     @Test("a connection without request is closed after its idle time, also between requests")
     func connectionIdle() throws {
         let (bench, application) = try bench(
-            .default, limits: RequestLimits(connectionIdle: brief))
+            .default,
+            limits: RequestLimits(connectionIdle: brief)
+        )
         let silent = try bench.caller()
         try bench.loop.until { silent.isOver }
         let caller = try bench.caller()
@@ -113,7 +118,9 @@ struct TimeoutTests {
         let application = try bench.application()
         try bench.serve(
             [application.socketAddress],
-            security: .mutual([authority.id("/ns/default/sa/orders")]), connectTimeout: brief)
+            security: .mutual([authority.id("/ns/default/sa/orders")]),
+            connectTimeout: brief
+        )
         let caller = try bench.caller()
         caller.write(get)
         try bench.loop.until { caller.text.hasSuffix("}\n") }
@@ -128,8 +135,10 @@ struct TimeoutTests {
     func handshake() throws {
         let authority = TestAuthority()
         let bench = try ProxyBench(
-            limits: RequestLimits(headTimeout: brief), application: .loopback(port: 1),
-            inboundTLS: true)
+            limits: RequestLimits(headTimeout: brief),
+            application: .loopback(port: 1),
+            inboundTLS: true
+        )
         bench.worker.take(.identity(authority.workerIdentity("/ns/default/sa/web")))
         try bench.apply([], [])
         let caller = try bench.inboundCaller()
@@ -144,7 +153,10 @@ extension TestAuthority {
     /// What a worker is told of a workload at `path`.
     func workerIdentity(_ path: String) -> WorkerIdentity {
         WorkerIdentity(
-            identity: issue(path), trustBundle: trustBundle, trustDomain: trustDomain,
-            settings: TLSSettings())
+            identity: issue(path),
+            trustBundle: trustBundle,
+            trustDomain: trustDomain,
+            settings: TLSSettings()
+        )
     }
 }
