@@ -41,6 +41,7 @@ final class DownstreamConnection: TransportConnection {
     private var isDecoding = false
     private var headStarted = false
     private var exchangeRuns = false
+    private var hasServed = false
 
     // The response under way.
     private var responseFraming = BodyLength.none
@@ -68,9 +69,13 @@ final class DownstreamConnection: TransportConnection {
     /// Whether no exchange runs and no request has begun.
     var isIdle: Bool { !exchangeRuns && !headStarted }
 
+    /// Whether no request has come yet: who has just connected is about to send one, and nothing has
+    /// told it not to.
+    var awaitsFirstRequest: Bool { !hasServed && !isClosing }
+
     /// The proxy drains and no longer waits for idle callers.
     func closeIfIdle() {
-        if isIdle, !isClosing { finish() }
+        if isIdle, hasServed, !isClosing { finish() }
     }
 
     /// The drain's grace period is over.
@@ -209,6 +214,7 @@ final class DownstreamConnection: TransportConnection {
     private func beginExchange() {
         guard let caller else { preconditionFailure("data before the connection was ready") }
         exchangeRuns = true
+        hasServed = true
         responseBegan = false
         closesAfterResponse = !decoder.head.wantsKeepAlive
         exchangeObject().begin(decoder.head, caller: caller)
