@@ -85,6 +85,7 @@ public final class Worker {
     private var listeners: [DownstreamListener] = []
     private var connections: ContiguousArray<DownstreamConnection> = []
     private var reader: MailboxReader<WorkerMessage>?
+    private var inboundConnections = 0
     private var runningExchanges = 0
     private let logBuffer = ByteBuffer()
     private let writeLog: @Sendable ([UInt8]) -> Bool
@@ -189,7 +190,11 @@ public final class Worker {
     private func closeIdle() {
         closesIdleConnections = true
         for listener in listeners where listener.direction == .inbound { listener.close() }
-        for connection in connections { connection.closeIfIdle() }
+        // The application's own connections stay: it may be about to send on one of them, and the
+        // answer will say that the connection closes.
+        for connection in connections where connection.direction == .inbound {
+            connection.closeIfIdle()
+        }
     }
 
     private func expire() {
@@ -201,8 +206,16 @@ public final class Worker {
 
     var connectionCount: Int { connections.count }
 
+    /// Each listener has the bound for itself: peers cannot keep the application from calling out.
+    func isFull(_ direction: Direction) -> Bool {
+        let count =
+            direction == .inbound ? inboundConnections : connections.count - inboundConnections
+        return count >= settings.limits.connectionsMax
+    }
+
     func add(_ connection: DownstreamConnection) {
         connection.registryIndex = connections.count
+        if connection.direction == .inbound { inboundConnections += 1 }
         connections.append(connection)
         metrics.adjust(.connectionsActive, connection.direction, by: 1)
     }
@@ -210,6 +223,7 @@ public final class Worker {
     func remove(_ connection: DownstreamConnection) {
         let index = connection.registryIndex
         precondition(connections[index] === connection)
+        if connection.direction == .inbound { inboundConnections -= 1 }
         metrics.adjust(.connectionsActive, connection.direction, by: -1)
         let last = connections.removeLast()
         guard last !== connection else { return }

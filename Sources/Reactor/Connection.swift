@@ -105,9 +105,9 @@ open class Connection: EventSource {
     // MARK: State
 
     /// Established and not closed by this side.
-    public var isOpen: Bool { state == .open }
+    public var isOpen: Bool { state == .open && !closesAfterFlush }
     /// `close`, `abort` or a failure has happened.
-    public var isClosing: Bool { state == .closing || state == .closed }
+    public var isClosing: Bool { closesAfterFlush || state == .closing || state == .closed }
     /// Bytes accepted by `send` and not yet taken by the kernel.
     public var outstandingBytes: Int { output?.count ?? 0 }
     /// So much is outstanding that the producer should stop until `onRelieved`.
@@ -187,7 +187,7 @@ open class Connection: EventSource {
 
     /// Sends what is outstanding, then FIN, then waits for the peer to stop sending (at most 2 s),
     /// so that the last response is not destroyed by a reset (RFC 9112 §9.6). Nothing is delivered
-    /// from now on but `onClosed`.
+    /// from now on but `onClosed`. A peer that takes nothing for `closeFlushNanoseconds` is given up.
     public func close() {
         switch state {
         case .idle, .connecting: finishClosing(.local)
@@ -195,6 +195,7 @@ open class Connection: EventSource {
             guard !closesAfterFlush else { return }
             closesAfterFlush = true
             isPaused = false
+            armCloseTimer(ReactorLimits.closeFlushNanoseconds)
             queueFlush()
         case .closing, .closed: break
         }
@@ -254,7 +255,10 @@ open class Connection: EventSource {
         if let output, !output.isEmpty {
             let sent = output.withUnsafeBytes { mesh_send(descriptor, $0.baseAddress, $0.count) }
             guard took(sent, of: output.count) else { return }
-            if sent > 0 { output.consume(sent) }
+            if sent > 0 {
+                output.consume(sent)
+                if closesAfterFlush { armCloseTimer(ReactorLimits.closeFlushNanoseconds) }
+            }
         }
         afterFlush()
     }
@@ -376,10 +380,14 @@ open class Connection: EventSource {
             return finishClosing(.local)
         }
         state = .closing
-        let timer = Timer()
-        closeTimer = timer
-        loop.arm(timer, afterNanoseconds: ReactorLimits.lingerNanoseconds, target: self)
+        armCloseTimer(ReactorLimits.lingerNanoseconds)
         if mayRead { requestResume() }
+    }
+
+    private func armCloseTimer(_ nanoseconds: UInt64) {
+        let timer = closeTimer ?? Timer()
+        closeTimer = timer
+        loop.arm(timer, afterNanoseconds: nanoseconds, target: self)
     }
 
     private func finishClosing(_ reason: CloseReason) {

@@ -19,6 +19,7 @@ import Time
 final class Supervisor {
     private static let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD]
     private static let drainStepNanoseconds: UInt64 = 50_000_000
+    private static let startUpNanoseconds: UInt64 = 1_000_000_000
     private static let identityCheckNanoseconds: UInt64 = 5_000_000_000
 
     private let loop: EventLoop
@@ -44,6 +45,7 @@ final class Supervisor {
     private var isReady = false
     private let drainTimer: CallbackTimer
     private let identityTimer: CallbackTimer
+    private let startUpTimer: CallbackTimer
 
     /// Runs until told to stop; the exit status.
     static func run(_ file: ConfigurationFile, child: [String]) -> Int32 {
@@ -68,6 +70,7 @@ final class Supervisor {
         loop = try EventLoop()
         drainTimer = CallbackTimer(loop: loop)
         identityTimer = CallbackTimer(loop: loop)
+        startUpTimer = CallbackTimer(loop: loop)
     }
 
     private func start() throws {
@@ -201,11 +204,20 @@ final class Supervisor {
         isReady = true
         log.line(.info, "ready")
         controlClient?.report(.ready)
+        releaseStartUpMemory()
         guard !command.isEmpty else { return }
         do {
             child = try Child(command)
         } catch {
             stop(127, because: "\(command[0]): \(error)")
+        }
+    }
+
+    /// What only the start needed, some 4 MB of mapped code, is given back. It does not matter when
+    /// that fails: the kernel then keeps the pages until it needs them.
+    private func releaseStartUpMemory() {
+        startUpTimer.schedule(afterNanoseconds: Self.startUpNanoseconds) {
+            _ = mesh_release_code_pages()
         }
     }
 

@@ -25,7 +25,9 @@ final class Peer: Connection {
     }
 
     init(
-        loop: EventLoop, accepted: consuming AcceptedSocket, tls: TLSConnection?
+        loop: EventLoop,
+        accepted: consuming AcceptedSocket,
+        tls: TLSConnection?
     ) throws(ReactorError) {
         self.tls = tls
         try super.init(loop: loop, accepted: accepted)
