@@ -41,6 +41,8 @@ final class DownstreamConnection: TransportConnection {
     private var isDecoding = false
     private var headStarted = false
     private var exchangeRuns = false
+    private var idleSince = MonotonicTime(nanoseconds: 0)
+    private var isResting = false
     private var hasServed = false
 
     // The response under way.
@@ -155,7 +157,24 @@ final class DownstreamConnection: TransportConnection {
 
     private func becomeReady() {
         caller = worker.caller(direction, identity: peerIdentity)
-        setDeadline(worker.connectionIdleNanoseconds)
+        becomeIdle()
+    }
+
+    private func becomeIdle() {
+        idleSince = loop.now
+        isResting = false
+        setDeadline(min(worker.connectionIdleNanoseconds, ProxyLimits.restAfterNanoseconds))
+    }
+
+    /// Gives back what only a request needs; most connections of a sidecar are idle most of the time.
+    private func rest() {
+        isResting = true
+        decoder.releaseMemory()
+        exchange = nil
+        stream = nil
+        deadline.set(
+            idleSince.advanced(byNanoseconds: worker.connectionIdleNanoseconds), loop: loop,
+            target: self)
     }
 
     private var canDecode: Bool {
@@ -253,6 +272,11 @@ final class DownstreamConnection: TransportConnection {
     }
 
     private func deadlinePassed() {
+        if caller != nil, isIdle, decoder.isIdle, !isResting,
+            loop.now.nanoseconds(since: idleSince) < worker.connectionIdleNanoseconds
+        {
+            return rest()
+        }
         if exchangeRuns {
             worker.metrics.add(.timeouts, direction, label: "stream_idle")
             closesAfterResponse = true
@@ -334,7 +358,7 @@ final class DownstreamConnection: TransportConnection {
             return finish()
         }
         reading = .head
-        setDeadline(worker.connectionIdleNanoseconds)
+        becomeIdle()
         if worker.closesIdleConnections { return finish() }
         resumeDecoding()
     }
