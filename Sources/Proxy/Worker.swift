@@ -71,6 +71,8 @@ public final class Worker {
     let unmatchedSeries: RequestSeries
     let headTimeoutNanoseconds: UInt64
     let connectionIdleNanoseconds: UInt64
+    /// See `ProxyLimits.restAfterNanoseconds`; shorter in tests.
+    var restAfterNanoseconds = ProxyLimits.restAfterNanoseconds
     /// Decrypted bytes of the connection that is being read; empty between callbacks.
     let plaintext = ByteBuffer(capacity: ReactorLimits.receiveBytesMax + 4096)
     /// Scratch of local replies.
@@ -83,7 +85,7 @@ public final class Worker {
     private(set) var closesIdleConnections = false
     private var mesh: CompiledMesh?
     private var listeners: [DownstreamListener] = []
-    private var connections: ContiguousArray<DownstreamConnection> = []
+    private(set) var connections: ContiguousArray<DownstreamConnection> = []
     private var reader: MailboxReader<WorkerMessage>?
     private var inboundConnections = 0
     private var runningExchanges = 0

@@ -40,6 +40,22 @@ struct TimeoutTests {
         try bench.finish()
     }
 
+    @Test("a connection that rests without its buffers serves the next request like the first")
+    func rest() throws {
+        let (bench, application) = try bench(RouteTimeouts())
+        bench.worker.restAfterNanoseconds = brief.nanoseconds
+        let caller = try bench.caller()
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        for _ in 0..<3 {
+            try bench.exchange(
+                caller, get, { try bench.accepted(application) }, sees: get, answers: answer)
+            application.connections[0].forget()
+            try bench.loop.until { bench.worker.connections.allSatisfy(\.isResting) }
+        }
+        #expect(!caller.isOver)
+        try bench.finish()
+    }
+
     @Test("a response that has begun when the request's time is over breaks off")
     func requestInResponse() throws {
         let (bench, application) = try bench(RouteTimeouts(request: brief))

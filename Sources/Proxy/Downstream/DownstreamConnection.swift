@@ -42,7 +42,7 @@ final class DownstreamConnection: TransportConnection {
     private var headStarted = false
     private var exchangeRuns = false
     private var idleSince = MonotonicTime(nanoseconds: 0)
-    private var isResting = false
+    private(set) var isResting = false
     private var hasServed = false
 
     // The response under way.
@@ -163,7 +163,7 @@ final class DownstreamConnection: TransportConnection {
     private func becomeIdle() {
         idleSince = loop.now
         isResting = false
-        setDeadline(min(worker.connectionIdleNanoseconds, ProxyLimits.restAfterNanoseconds))
+        setDeadline(min(worker.connectionIdleNanoseconds, worker.restAfterNanoseconds))
     }
 
     /// Gives back what only a request needs; most connections of a sidecar are idle most of the time.
