@@ -129,7 +129,7 @@ struct BackPressureTests {
 
 extension Worker {
     /// Bytes that the worker's connections hold for the kernel to take, and undecoded input.
-    fileprivate var outstandingBytes: Int {
+    var outstandingBytes: Int {
         var sum = 0
         for connection in mirrored("connections", of: self) as [DownstreamConnection] {
             sum += connection.outstandingBytes

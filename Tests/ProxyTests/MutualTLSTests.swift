@@ -267,13 +267,16 @@ struct MutualTLSTests {
         let upstream = try bench.accepted(application)
         try bench.loop.until { upstream.text.hasSuffix("\r\n\r\n") }
         caller.pauseReading()
-        // Chunks of one byte: the proxy holds back what it has not decoded when the caller is slow.
         upstream.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        let message = Array(String(repeating: "1\r\nx\r\n", count: 2_000).utf8)
-        while !upstream.isCongested {
-            upstream.write(message)
-            bench.loop.turn(waitMillisecondsMax: 0)
+        // Up to just below the mark, so that the caller is congested in the middle of the last
+        // receive, which brings the end too; its chunks of one byte are decoded one by one.
+        let mark = ReactorLimits.congestedAboveBytes
+        let piece = Array("2710\r\n".utf8) + Pattern.bytes(0, 10_000) + [13, 10]
+        try bench.loop.until {
+            if bench.worker.outstandingBytes < mark - 40_000 { upstream.write(piece) }
+            return (mark - 40_000...mark - 10_000).contains(bench.worker.outstandingBytes)
         }
+        upstream.write(Array(String(repeating: "1\r\nx\r\n", count: 9_000).utf8))
         upstream.write("0\r\n\r\n")
         upstream.finish()
         bench.loop.settle()
