@@ -71,7 +71,11 @@ targets += [
             "Proxy", "ControlClient", "Admin", "Telemetry", "MeshModel", "Reactor", "TLS",
             "Time", "Bytes", "CLinux",
         ],
-        swiftSettings: base)
+        swiftSettings: base),
+    .testTarget(
+        name: "mesh-proxyTests", dependencies: ["mesh-proxy", "Time"], swiftSettings: base),
+    // The rules no compiler checks, over the whole tree.
+    .testTarget(name: "TidyTests", swiftSettings: base),
 ]
 var products: [Product] = [.executable(name: "mesh-proxy", targets: ["mesh-proxy"])]
 if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
