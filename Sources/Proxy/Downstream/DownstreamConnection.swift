@@ -2,7 +2,8 @@
 // requests came.
 //
 // Invariants:
-// - while an exchange runs, bytes of later (pipelined) requests are held, and reading pauses
+// - while an exchange runs, bytes of later (pipelined) requests are held, and reading pauses; so too
+//   while more answers wait for the caller to read them than a connection may hold
 // - after a malformed head nothing more is read: where the next request starts is unknown
 // - a response whose request was not read to its end closes the connection
 
@@ -116,7 +117,7 @@ final class DownstreamConnection: TransportConnection {
     }
 
     override func onRelieved() {
-        if exchangeRuns { exchange?.downstreamRelieved() }
+        if exchangeRuns { exchange?.downstreamRelieved() } else { resumeDecoding() }
     }
 
     override func onResume() {
@@ -179,7 +180,9 @@ final class DownstreamConnection: TransportConnection {
 
     private var canDecode: Bool {
         switch reading {
-        case .head: !exchangeRuns
+        // Nor while the caller leaves so many answers unread: pipelined requests would turn into
+        // answers without end, in our memory.
+        case .head: !exchangeRuns && !isCongested
         case .body: exchange?.wantsRequestBody ?? false
         case .done, .stopped: false
         }
