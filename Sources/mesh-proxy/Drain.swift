@@ -28,7 +28,9 @@ struct Drain {
     private let expiresAt: MonotonicTime
     private static let expiryNanoseconds: UInt64 = 1_000_000_000
 
-    /// Begins at `now`. `propagation` is zero when nobody needs to learn: the application is gone.
+    /// Begins at `now`.
+    ///
+    /// `propagation` is zero when nobody needs to learn: the application is gone.
     init(now: MonotonicTime, propagation: Duration, gracePeriod: Duration) {
         closesAt = now + min(propagation, gracePeriod)
         expiresAt = now + gracePeriod
@@ -36,7 +38,10 @@ struct Drain {
 
     /// What is due at `now`, given what still runs.
     mutating func advance(
-        now: MonotonicTime, exchanges: Int, connections: Int, applicationRuns: Bool
+        now: MonotonicTime,
+        exchanges: Int,
+        connections: Int,
+        applicationRuns: Bool
     ) -> [Action] {
         var actions: [Action] = []
         if phase == .announcing, now >= closesAt {

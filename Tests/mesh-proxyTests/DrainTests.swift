@@ -13,11 +13,17 @@ private struct Scenario {
     }
 
     mutating func at(
-        _ time: Duration, exchanges: Int = 0, connections: Int = 0, applicationRuns: Bool = false
+        _ time: Duration,
+        exchanges: Int = 0,
+        connections: Int = 0,
+        applicationRuns: Bool = false
     ) -> [Drain.Action] {
         drain.advance(
-            now: start + time, exchanges: exchanges, connections: connections,
-            applicationRuns: applicationRuns)
+            now: start + time,
+            exchanges: exchanges,
+            connections: connections,
+            applicationRuns: applicationRuns
+        )
     }
 }
 
