@@ -305,7 +305,9 @@ public final class Worker {
     private func report() -> WorkerReport {
         WorkerReport(
             worker: index, metrics: metrics.snapshot(), runningExchanges: runningExchanges,
-            connections: connections.count, snapshotVersion: mesh?.snapshot.version,
+            connections: connections.count,
+            awaitedConnections: connections.count { $0.awaitsFirstRequest },
+            snapshotVersion: mesh?.snapshot.version,
             hasIdentity: serverTLS != nil, isDraining: isDraining,
             clusters: mesh.map(clusterReports) ?? [])
     }

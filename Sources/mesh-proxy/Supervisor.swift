@@ -305,6 +305,7 @@ final class Supervisor {
                 now: loop.now,
                 exchanges: reports.reduce(0) { $0 + $1.runningExchanges },
                 connections: reports.reduce(0) { $0 + $1.connections },
+                awaited: reports.reduce(0) { $0 + $1.awaitedConnections },
                 applicationRuns: child != nil
             )
             for action in actions ?? [] { take(action) }

@@ -188,15 +188,18 @@ struct DrainTests {
     }
 
     @Test(
-        "closing idle: unused inbound connections end, running exchanges do not, nobody is let in"
+        "closing idle: used inbound connections end, running exchanges do not, nobody is let in"
     )
     func closeIdle() throws {
         let (bench, application) = try bench()
         let idle = try bench.inboundCaller()
+        try bench.exchange(idle, get, { try bench.accepted(application) }, sees: get, answers: ok)
+        // It has just connected and is about to ask.
+        let fresh = try bench.inboundCaller()
         let busy = try bench.inboundCaller()
         let ownCall = try bench.caller()
         busy.write(get)
-        let upstream = try bench.accepted(application)
+        let upstream = application.connections[0]
         try bench.expect(upstream, receives: get)
         bench.worker.take(.startDrain)
         bench.worker.take(.closeIdle)
@@ -207,6 +210,14 @@ struct DrainTests {
         upstream.write(ok)
         try bench.expect(busy, receives: last)
         try bench.loop.until { busy.isOver }
+        #expect(!fresh.isOver)
+        #expect(try bench.report().awaitedConnections == 2)
+        fresh.write(get)
+        let second = try bench.accepted(application)
+        try bench.expect(second, receives: get)
+        second.write(ok)
+        try bench.expect(fresh, receives: last)
+        try bench.loop.until { fresh.isOver }
         // The application may still call out, also on a connection it has open.
         #expect(!ownCall.isOver)
         ownCall.write("GET / HTTP/1.1\r\nHost: nobody\r\n\r\n")

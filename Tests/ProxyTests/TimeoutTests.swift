@@ -8,7 +8,9 @@ import Time
 
 @testable import Proxy
 
-/// Every wait has an end. The limits are short, and nothing here depends on how long it took.
+/// Every wait has an end.
+///
+/// The limits are short, and nothing here depends on how long it took.
 struct TimeoutTests {
     private let get = "GET / HTTP/1.1\r\nHost: orders\r\n\r\n"
     private let brief = Duration.milliseconds(30)

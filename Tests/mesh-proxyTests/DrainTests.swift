@@ -16,12 +16,14 @@ private struct Scenario {
         _ time: Duration,
         exchanges: Int = 0,
         connections: Int = 0,
+        awaited: Int = 0,
         applicationRuns: Bool = false
     ) -> [Drain.Action] {
         drain.advance(
             now: start + time,
             exchanges: exchanges,
             connections: connections,
+            awaited: awaited,
             applicationRuns: applicationRuns
         )
     }
@@ -75,6 +77,14 @@ struct DrainTests {
         var drain = Scenario(propagation: .zero, gracePeriod: .seconds(120))
         #expect(drain.at(.zero, connections: 7) == [.closeIdle])
         #expect(drain.at(.milliseconds(50), connections: 7) == [.stop])
+    }
+
+    @Test("A caller that has just connected is waited for, but not longer than a second")
+    func waitsForFirstRequests() {
+        var drain = Scenario(propagation: .seconds(5), gracePeriod: .seconds(120))
+        #expect(drain.at(.seconds(5), connections: 1, awaited: 1) == [.closeIdle])
+        #expect(drain.at(.milliseconds(5_999), connections: 1, awaited: 1).isEmpty)
+        #expect(drain.at(.seconds(6), connections: 1, awaited: 1) == [.stop])
     }
 
     @Test("The application is waited for, although no exchange runs")

@@ -41,6 +41,9 @@ final class DownstreamConnection: TransportConnection {
     private var isDecoding = false
     private var headStarted = false
     private var exchangeRuns = false
+    private var idleSince = MonotonicTime(nanoseconds: 0)
+    private var isResting = false
+    private var hasServed = false
 
     // The response under way.
     private var responseFraming = BodyLength.none
@@ -68,9 +71,13 @@ final class DownstreamConnection: TransportConnection {
     /// Whether no exchange runs and no request has begun.
     var isIdle: Bool { !exchangeRuns && !headStarted }
 
+    /// Whether no request has come yet: who has just connected is about to send one, and nothing has
+    /// told it not to.
+    var awaitsFirstRequest: Bool { !hasServed && !isClosing }
+
     /// The proxy drains and no longer waits for idle callers.
     func closeIfIdle() {
-        if isIdle, !isClosing { finish() }
+        if isIdle, hasServed, !isClosing { finish() }
     }
 
     /// The drain's grace period is over.
@@ -150,7 +157,24 @@ final class DownstreamConnection: TransportConnection {
 
     private func becomeReady() {
         caller = worker.caller(direction, identity: peerIdentity)
-        setDeadline(worker.connectionIdleNanoseconds)
+        becomeIdle()
+    }
+
+    private func becomeIdle() {
+        idleSince = loop.now
+        isResting = false
+        setDeadline(min(worker.connectionIdleNanoseconds, ProxyLimits.restAfterNanoseconds))
+    }
+
+    /// Gives back what only a request needs; most connections of a sidecar are idle most of the time.
+    private func rest() {
+        isResting = true
+        decoder.releaseMemory()
+        exchange = nil
+        stream = nil
+        deadline.set(
+            idleSince.advanced(byNanoseconds: worker.connectionIdleNanoseconds), loop: loop,
+            target: self)
     }
 
     private var canDecode: Bool {
@@ -209,6 +233,7 @@ final class DownstreamConnection: TransportConnection {
     private func beginExchange() {
         guard let caller else { preconditionFailure("data before the connection was ready") }
         exchangeRuns = true
+        hasServed = true
         responseBegan = false
         closesAfterResponse = !decoder.head.wantsKeepAlive
         exchangeObject().begin(decoder.head, caller: caller)
@@ -247,6 +272,11 @@ final class DownstreamConnection: TransportConnection {
     }
 
     private func deadlinePassed() {
+        if caller != nil, isIdle, decoder.isIdle, !isResting,
+            loop.now.nanoseconds(since: idleSince) < worker.connectionIdleNanoseconds
+        {
+            return rest()
+        }
         if exchangeRuns {
             worker.metrics.add(.timeouts, direction, label: "stream_idle")
             closesAfterResponse = true
@@ -328,7 +358,7 @@ final class DownstreamConnection: TransportConnection {
             return finish()
         }
         reading = .head
-        setDeadline(worker.connectionIdleNanoseconds)
+        becomeIdle()
         if worker.closesIdleConnections { return finish() }
         resumeDecoding()
     }
