@@ -23,7 +23,9 @@ public enum CloseReason: Equatable, Sendable {
     case failed(errno: Int32)
 }
 
-/// A stream socket on one loop. Subclasses override the `on…` methods; all run on the loop's thread.
+/// A stream socket on one loop.
+///
+/// Subclasses override the `on…` methods; all run on the loop's thread.
 open class Connection: EventSource {
     private enum State { case idle, connecting, open, closing, closed }
 
@@ -47,7 +49,9 @@ open class Connection: EventSource {
     /// An unconnected connection; follow with `connect` or use `init(loop:accepted:)`.
     public override init(loop: EventLoop) { super.init(loop: loop) }
 
-    /// Takes an accepted socket. Nothing is delivered before the next turn.
+    /// Takes an accepted socket.
+    ///
+    /// Nothing is delivered before the next turn.
     ///
     /// - Throws: `ReactorError` when the descriptor cannot be watched; it is closed then.
     public init(loop: EventLoop, accepted: consuming AcceptedSocket) throws(ReactorError) {
@@ -64,7 +68,9 @@ open class Connection: EventSource {
         }
     }
 
-    /// Starts connecting. `onConnected`, or `onClosed` with the reason, follows in a later turn.
+    /// Starts connecting.
+    ///
+    /// `onConnected`, or `onClosed` with the reason, follows in a later turn.
     public func connect(to address: InternetAddress) {
         precondition(state == .idle)
         var raw = address.raw
@@ -86,12 +92,16 @@ open class Connection: EventSource {
 
     /// The connection is established.
     open func onConnected() {}
-    /// Bytes arrived; lent during the call. May be called after `pauseReading`.
+    /// Bytes arrived; lent during the call.
+    ///
+    /// May be called after `pauseReading`.
     open func onData(_ bytes: Span<UInt8>) {}
     /// The peer will send no more; this side may still send.
     open func onEnd() {}
-    /// The peer closed its side, or everything, while reading is paused; what it sent before may still
-    /// wait to be read. May be called more than once.
+    /// The peer closed its side, or everything, while reading is paused; what it sent before may
+    /// still wait to be read.
+    ///
+    /// May be called more than once.
     open func onHangUp() {}
     /// Outstanding output fell to the low mark after the connection had been congested.
     open func onRelieved() {}
@@ -141,7 +151,9 @@ open class Connection: EventSource {
     }
 
     /// The buffer that leaves at the end of the turn: append to it instead of calling `send` when
-    /// the bytes are made in place. Valid during the caller's own turn only.
+    /// the bytes are made in place.
+    ///
+    /// Valid during the caller's own turn only.
     public func outputBuffer() -> ByteBuffer {
         queueFlush()
         if let output { return output }
@@ -186,8 +198,10 @@ open class Connection: EventSource {
     // MARK: Closing
 
     /// Sends what is outstanding, then FIN, then waits for the peer to stop sending (at most 2 s),
-    /// so that the last response is not destroyed by a reset (RFC 9112 §9.6). Nothing is delivered
-    /// from now on but `onClosed`. A peer that takes nothing for `closeFlushNanoseconds` is given up.
+    /// so that the last response is not destroyed by a reset (RFC 9112 §9.6).
+    ///
+    /// Nothing is delivered from now on but `onClosed`. A peer that takes nothing for
+    /// `closeFlushNanoseconds` is given up.
     public func close() {
         switch state {
         case .idle, .connecting: finishClosing(.local)
@@ -286,7 +300,10 @@ open class Connection: EventSource {
     private func receive() {
         for _ in 0..<ReactorLimits.receivesPerTurnMax {
             let count = mesh_receive(
-                descriptor, loop.receiveBlock, ReactorLimits.receiveBytesMax)
+                descriptor,
+                loop.receiveBlock,
+                ReactorLimits.receiveBytesMax
+            )
             if count > 0 {
                 if count < ReactorLimits.receiveBytesMax && !peerHasClosed { mayRead = false }
                 deliver(count)
@@ -313,7 +330,8 @@ open class Connection: EventSource {
             return
         }
         let block = UnsafePointer(
-            loop.receiveBlock.bindMemory(to: UInt8.self, capacity: count))
+            loop.receiveBlock.bindMemory(to: UInt8.self, capacity: count)
+        )
         onData(Span(_unsafeStart: block, count: count))
     }
 

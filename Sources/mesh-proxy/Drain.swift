@@ -30,7 +30,9 @@ struct Drain {
     private static let expiryNanoseconds: UInt64 = 1_000_000_000
     private static let awaitNanoseconds: UInt64 = 1_000_000_000
 
-    /// Begins at `now`. `propagation` is zero when nobody needs to learn: the application is gone.
+    /// Begins at `now`.
+    ///
+    /// `propagation` is zero when nobody needs to learn: the application is gone.
     init(now: MonotonicTime, propagation: Duration, gracePeriod: Duration) {
         closesAt = now + min(propagation, gracePeriod)
         expiresAt = now + gracePeriod
@@ -38,7 +40,11 @@ struct Drain {
 
     /// What is due at `now`, given what still runs.
     mutating func advance(
-        now: MonotonicTime, exchanges: Int, connections: Int, awaited: Int, applicationRuns: Bool
+        now: MonotonicTime,
+        exchanges: Int,
+        connections: Int,
+        awaited: Int,
+        applicationRuns: Bool
     ) -> [Action] {
         var actions: [Action] = []
         if phase == .announcing, now >= closesAt {

@@ -103,27 +103,34 @@ final class Supervisor {
         let address = configuration.admin
         let socket = try ListeningSocket(
             address: InternetAddress(bytes: address.addressBytes, port: address.port),
-            reusePort: false)
+            reusePort: false
+        )
         admin = try AdminServer(
-            loop: loop, socket: socket,
+            loop: loop,
+            socket: socket,
             gather: { [unowned self] completion in
                 gatherReports { completion($0) }
             },
             drain: { [unowned self] in
                 log.line(.info, "draining", [("reason", "POST /drain")])
                 beginDrain(propagation: configuration.drain.propagation)
-            })
+            }
+        )
         announce("admin", socket.address)
     }
 
     private func gatherReports(_ completion: @escaping (AdminSnapshot) -> Void) {
         fleet?.gather { [unowned self] reports in
             var snapshot = AdminSnapshot(
-                reports: reports, fileText: fileText, started: started)
+                reports: reports,
+                fileText: fileText,
+                started: started
+            )
             snapshot.notReady = missing
             snapshot.isDraining = drain != nil
             snapshot.configuration.mesh = mesh
-            snapshot.configuration.source = mesh == nil ? nil : controlClient == nil ? .file : .controller
+            snapshot.configuration.source =
+                mesh == nil ? nil : controlClient == nil ? .file : .controller
             snapshot.configuration.applied = meshApplied
             snapshot.certificates = credentials.map(AdminCertificate.all) ?? []
             snapshot.rotations = rotations
@@ -149,7 +156,8 @@ final class Supervisor {
     }
 
     private func startControlClient(
-        _ controller: ProxyConfiguration.ControllerEndpoint, _ fleet: Fleet
+        _ controller: ProxyConfiguration.ControllerEndpoint,
+        _ fleet: Fleet
     ) throws(ReactorError) {
         guard let directory = configuration.dataDirectory else {
             preconditionFailure("a configuration with a controller has a data directory")
@@ -159,20 +167,29 @@ final class Supervisor {
         let client = ControlClient(
             loop: loop,
             settings: ControlSettings(
-                controller: controller.address, joinTokenFile: controller.joinTokenFile,
-                dataDirectory: directory, proxyVersion: Build.version,
-                instance: instance.string),
+                controller: controller.address,
+                joinTokenFile: controller.joinTokenFile,
+                dataDirectory: directory,
+                proxyVersion: Build.version,
+                instance: instance.string
+            ),
             callbacks: ControlCallbacks(
                 onIdentity: { [unowned self] identity, bundle, domain in
                     use(
                         Credentials(
-                            identity: identity, trustBundle: bundle, trustDomain: domain))
+                            identity: identity,
+                            trustBundle: bundle,
+                            trustDomain: domain
+                        )
+                    )
                 },
                 onSnapshot: { [unowned self] in use($0) },
                 onStatus: { [unowned self] status in
                     if status.canServe(now: Clock.wall()) { becomeReady() }
                 },
-                log: { [log] level, text, fields in log.controlLine(level, text, fields) }))
+                log: { [log] level, text, fields in log.controlLine(level, text, fields) }
+            )
+        )
         controlClient = client
         try client.start()
     }
@@ -183,8 +200,13 @@ final class Supervisor {
         fleet?.post(
             .identity(
                 WorkerIdentity(
-                    identity: credentials.identity, trustBundle: credentials.trustBundle,
-                    trustDomain: credentials.trustDomain, settings: tlsSettings)))
+                    identity: credentials.identity,
+                    trustBundle: credentials.trustBundle,
+                    trustDomain: credentials.trustDomain,
+                    settings: tlsSettings
+                )
+            )
+        )
     }
 
     private func use(_ snapshot: MeshSnapshot) {
@@ -213,8 +235,9 @@ final class Supervisor {
         }
     }
 
-    /// What only the start needed, some 4 MB of mapped code, is given back. It does not matter when
-    /// that fails: the kernel then keeps the pages until it needs them.
+    /// What only the start needed, some 4 MB of mapped code, is given back.
+    ///
+    /// It does not matter when that fails: the kernel then keeps the pages until it needs them.
     private func releaseStartUpMemory() {
         startUpTimer.schedule(afterNanoseconds: Self.startUpNanoseconds) {
             _ = mesh_release_code_pages()
@@ -267,8 +290,10 @@ final class Supervisor {
     private func beginDrain(propagation: Duration) {
         guard drain == nil else { return }
         drain = Drain(
-            now: loop.now, propagation: configuration.inbound == nil ? .zero : propagation,
-            gracePeriod: configuration.drain.gracePeriod)
+            now: loop.now,
+            propagation: configuration.inbound == nil ? .zero : propagation,
+            gracePeriod: configuration.drain.gracePeriod
+        )
         controlClient?.report(.draining)
         fleet?.post(.startDrain)
         stepDrain()
@@ -281,7 +306,8 @@ final class Supervisor {
                 exchanges: reports.reduce(0) { $0 + $1.runningExchanges },
                 connections: reports.reduce(0) { $0 + $1.connections },
                 awaited: reports.reduce(0) { $0 + $1.awaitedConnections },
-                applicationRuns: child != nil)
+                applicationRuns: child != nil
+            )
             for action in actions ?? [] { take(action) }
             guard drain != nil else { return }
             drainTimer.schedule(afterNanoseconds: Self.drainStepNanoseconds) {

@@ -27,7 +27,9 @@ struct Rule: CustomTestStringConvertible {
         return files.filter(applies).flatMap { file in
             let text = part == .code ? file.code : file.text
             let matches = expression.matches(
-                in: text, range: NSRange(text.startIndex..., in: text))
+                in: text,
+                range: NSRange(text.startIndex..., in: text)
+            )
             return matches.compactMap { match in
                 Range(match.range, in: text).map { place(of: $0.lowerBound, in: text, of: file) }
             }

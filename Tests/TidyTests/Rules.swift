@@ -14,8 +14,11 @@ extension Rule {
         part: .code,
         applies: isDataPlane,
         offence: TreeFile(
-            path: "Sources/mesh-proxy/Main.swift", text: "public import struct Foundation.Date\n"),
-        innocent: TreeFile(path: "Sources/meshctl/Main.swift", text: "import Foundation\n"))
+            path: "Sources/mesh-proxy/Main.swift",
+            text: "public import struct Foundation.Date\n"
+        ),
+        innocent: TreeFile(path: "Sources/meshctl/Main.swift", text: "import Foundation\n")
+    )
 
     static let dataPlaneConcurrency = Rule(
         name: "concurrency in the data plane",
@@ -24,7 +27,8 @@ extension Rule {
         // The mailbox is where threads meet, and the only place.
         applies: { isDataPlane($0) && $0.path != "Sources/Reactor/Mailbox.swift" },
         offence: TreeFile(path: "Sources/Proxy/Worker.swift", text: "Task { await pool.close() }"),
-        innocent: TreeFile(path: "Sources/Proxy/Worker.swift", text: "// no async, no Mutex here"))
+        innocent: TreeFile(path: "Sources/Proxy/Worker.swift", text: "// no async, no Mutex here")
+    )
 
     static let printing = Rule(
         name: "printing",
@@ -33,7 +37,8 @@ extension Rule {
         // What meshctl prints is its answer, through one function of that name.
         applies: { $0.module != nil && $0.module != "meshctl" && $0.isSwift },
         offence: TreeFile(path: "Sources/Traffic/HostTable.swift", text: "print(host)"),
-        innocent: TreeFile(path: "Sources/Traffic/HostTable.swift", text: #"log("print(host)")"#))
+        innocent: TreeFile(path: "Sources/Traffic/HostTable.swift", text: #"log("print(host)")"#)
+    )
 
     static let sleeping = Rule(
         name: "sleeping",
@@ -42,7 +47,8 @@ extension Rule {
         // The control plane waits with `Task.sleep(for:)`, which holds no thread.
         applies: { $0.module != nil && $0.isSwift && !(isControlPlane($0)) },
         offence: TreeFile(path: "Sources/mesh-proxy/Child.swift", text: "usleep(10)"),
-        innocent: TreeFile(path: "Sources/mesh-proxy/Child.swift", text: "oversleep(10)"))
+        innocent: TreeFile(path: "Sources/mesh-proxy/Child.swift", text: "oversleep(10)")
+    )
 
     static let sleepingTests = Rule(
         name: "sleeping tests",
@@ -50,8 +56,11 @@ extension Rule {
         part: .code,
         applies: { $0.path.hasPrefix("Tests/") && $0.isSwift },
         offence: TreeFile(
-            path: "Tests/ProxyTests/PoolTests.swift", text: "try await Task.sleep(for: .seconds(1))"),
-        innocent: TreeFile(path: "Tests/ProxyTests/PoolTests.swift", text: #"name("sleep(1)")"#))
+            path: "Tests/ProxyTests/PoolTests.swift",
+            text: "try await Task.sleep(for: .seconds(1))"
+        ),
+        innocent: TreeFile(path: "Tests/ProxyTests/PoolTests.swift", text: #"name("sleep(1)")"#)
+    )
 
     static let systemClocks = Rule(
         name: "the system's clocks",
@@ -63,7 +72,8 @@ extension Rule {
         part: .code,
         applies: { isDataPlane($0) && $0.module != "Time" },
         offence: TreeFile(path: "Sources/Admin/AdminReply.swift", text: "let now = Date()"),
-        innocent: TreeFile(path: "Sources/Time/Clock.swift", text: "clock_gettime(0, &value)"))
+        innocent: TreeFile(path: "Sources/Time/Clock.swift", text: "clock_gettime(0, &value)")
+    )
 
     static let clockReadings = Rule(
         name: "clock readings",
@@ -76,9 +86,14 @@ extension Rule {
                 && file.path != "Sources/Proxy/Worker.swift"
         },
         offence: TreeFile(
-            path: "Sources/Proxy/Exchange/Exchange.swift", text: "startedAt = Clock.monotonic()"),
+            path: "Sources/Proxy/Exchange/Exchange.swift",
+            text: "startedAt = Clock.monotonic()"
+        ),
         innocent: TreeFile(
-            path: "Sources/Proxy/Exchange/Exchange.swift", text: "startedAt = worker.loop.now"))
+            path: "Sources/Proxy/Exchange/Exchange.swift",
+            text: "startedAt = worker.loop.now"
+        )
+    )
 
     static let unsafeCode = Rule(
         name: "unsafe code",
@@ -98,8 +113,11 @@ extension Rule {
                 && !marked.contains(file.path)
         },
         offence: TreeFile(
-            path: "Sources/HTTP1/LineReader.swift", text: "line.withUnsafeBytes { parse($0) }"),
-        innocent: TreeFile(path: "Sources/Bytes/Scan.swift", text: "unsafe span[unchecked: 0]"))
+            path: "Sources/HTTP1/LineReader.swift",
+            text: "line.withUnsafeBytes { parse($0) }"
+        ),
+        innocent: TreeFile(path: "Sources/Bytes/Scan.swift", text: "unsafe span[unchecked: 0]")
+    )
 
     static let uncheckedCode = Rule(
         name: "unchecked promises",
@@ -115,9 +133,13 @@ extension Rule {
         },
         offence: TreeFile(
             path: "Sources/Controller/Catalog/Catalog.swift",
-            text: "final class Catalog: @unchecked Sendable {}"),
+            text: "final class Catalog: @unchecked Sendable {}"
+        ),
         innocent: TreeFile(
-            path: "Sources/Controller/Catalog/Catalog.swift", text: "// not @unchecked\n"))
+            path: "Sources/Controller/Catalog/Catalog.swift",
+            text: "// not @unchecked\n"
+        )
+    )
 
     static let forcing = Rule(
         name: "forcing",
@@ -126,7 +148,10 @@ extension Rule {
         applies: { $0.module != nil && $0.isSwift },
         offence: TreeFile(path: "Sources/Admin/AdminRouter.swift", text: "let page = pages[path]!"),
         innocent: TreeFile(
-            path: "Sources/Admin/AdminRouter.swift", text: #"if !ok, a != b { say("no!") }"#))
+            path: "Sources/Admin/AdminRouter.swift",
+            text: #"if !ok, a != b { say("no!") }"#
+        )
+    )
 
     static let openPoints = Rule(
         name: "open points",
@@ -135,7 +160,8 @@ extension Rule {
         part: .everything,
         applies: { _ in true },
         offence: TreeFile(path: "Sources/TLS/TLSError.swift", text: "// TO" + "DO: later\n"),
-        innocent: TreeFile(path: "deploy/setup", text: "mktemp -d /tmp/mesh.XXXXXX\n"))
+        innocent: TreeFile(path: "deploy/setup", text: "mktemp -d /tmp/mesh.XXXXXX\n")
+    )
 
     static let privateKeys = Rule(
         name: "private keys",
@@ -145,8 +171,10 @@ extension Rule {
         applies: { _ in true },
         offence: TreeFile(
             path: "certs/dev.key",
-            text: "-----BEGIN EC PRIVATE" + " KEY-----\n" + String(repeating: "MHcC", count: 16)),
-        innocent: TreeFile(path: "certs/README.md", text: "-----BEGIN PRIVATE KEY-----\nAAAA\n"))
+            text: "-----BEGIN EC PRIVATE" + " KEY-----\n" + String(repeating: "MHcC", count: 16)
+        ),
+        innocent: TreeFile(path: "certs/README.md", text: "-----BEGIN PRIVATE KEY-----\nAAAA\n")
+    )
 
     static let machinePaths = Rule(
         name: "paths of one machine",
@@ -154,7 +182,8 @@ extension Rule {
         part: .everything,
         applies: { _ in true },
         offence: TreeFile(path: "deploy/demo", text: "cd /" + "home/ana/mesh\n"),
-        innocent: TreeFile(path: "deploy/demo", text: "cd \"$root/home/page\"\n"))
+        innocent: TreeFile(path: "deploy/demo", text: "cd \"$root/home/page\"\n")
+    )
 
     private static func isControlPlane(_ file: TreeFile) -> Bool {
         Tree.controlPlane.contains(file.module ?? "")

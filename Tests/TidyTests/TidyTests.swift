@@ -49,7 +49,8 @@ struct TidyTests {
         let tested = Set(
             Tree.files.filter(\.isSwift).compactMap { file in
                 file.path.split(separator: "/").dropFirst().first.map(String.init)
-            })
+            }
+        )
         let missing = Tree.modules.subtracting(untested).filter { !tested.contains($0 + "Tests") }
         #expect(missing.isEmpty)
     }
@@ -73,12 +74,15 @@ struct MapTests {
     func imports() throws {
         let rows = try rows()
         let expression = try NSRegularExpression(
-            pattern: #"^.*\bimport\s+(\w+)"#, options: .anchorsMatchLines)
+            pattern: #"^.*\bimport\s+(\w+)"#,
+            options: .anchorsMatchLines
+        )
         var offenders: [String] = []
         for file in Tree.files where file.isSwift {
             guard let module = file.module, let allowed = rows[module] else { continue }
             let code = file.code
-            for match in expression.matches(in: code, range: NSRange(code.startIndex..., in: code)) {
+            for match in expression.matches(in: code, range: NSRange(code.startIndex..., in: code))
+            {
                 guard let range = Range(match.range(at: 1), in: code) else { continue }
                 let imported = String(code[range])
                 if Tree.modules.contains(imported), !allowed.contains(imported) {
@@ -168,7 +172,8 @@ struct SwiftTextTests {
             (#"f("a\"b") c"#, "f(      ) c"),
             ("\"\"\"\n a \"b\" c\n\"\"\" d", "   \n        \n    d"),
             (#"f("//") / 2"#, "f(    ) / 2"),
-        ])
+        ]
+    )
     func blanks(source: String, code: String) {
         #expect(SwiftText.code(of: source) == code)
     }

@@ -38,8 +38,9 @@ enum Tree {
     /// The modules: every directory of `Sources/`.
     static let modules = Set(files.compactMap(\.module))
 
-    /// The modules that live with Swift concurrency and NIO. Every other one is data plane, a new one
-    /// too until it is named here.
+    /// The modules that live with Swift concurrency and NIO.
+    ///
+    /// Every other one is data plane, a new one too until it is named here.
     static let controlPlane: Set = ["Controller", "mesh-controller", "meshctl"]
 
     /// The modules the compiler lets handle memory by hand.

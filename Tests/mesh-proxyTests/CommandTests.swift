@@ -6,7 +6,8 @@ import Testing
 struct CommandTests {
     @Test(
         "run takes a file, in either spelling",
-        arguments: [["--config", "web.json"], ["--config=web.json"]])
+        arguments: [["--config", "web.json"], ["--config=web.json"]]
+    )
     func run(arguments: [String]) {
         #expect(Command.parse(["run"] + arguments) == .success(.run(file: "web.json", child: [])))
     }
@@ -22,10 +23,12 @@ struct CommandTests {
     func validate() {
         #expect(
             Command.parse(["validate", "--config", "a.json"])
-                == .success(.validate(file: "a.json")))
+                == .success(.validate(file: "a.json"))
+        )
         #expect(
             Command.parse(["validate", "--config", "a.json", "--", "app"])
-                == problem("expected --config FILE, found '--config a.json -- app'"))
+                == problem("expected --config FILE, found '--config a.json -- app'")
+        )
     }
 
     @Test("version and help have their usual spellings")
@@ -51,7 +54,8 @@ struct CommandTests {
             (["--file", "web.json"], "'--file web.json'"),
             (["--config", "a.json", "b.json"], "'--config a.json b.json'"),
             (["--config=a.json", "--verbose"], "'--config=a.json --verbose'"),
-        ] as [([String], String)])
+        ] as [([String], String)]
+    )
     func malformed(arguments: [String], found: String) {
         let expected = problem("expected --config FILE, found \(found)")
         #expect(Command.parse(["run"] + arguments) == expected)
@@ -62,7 +66,8 @@ struct CommandTests {
     @Test("A separator without a command is refused rather than ignored")
     func separatorAlone() {
         #expect(
-            Command.parse(["run", "--config", "a.json", "--"]) == problem("no command after '--'"))
+            Command.parse(["run", "--config", "a.json", "--"]) == problem("no command after '--'")
+        )
     }
 
     private func problem(_ text: String) -> Result<Command, Command.Problem> {

@@ -13,12 +13,19 @@ private struct Scenario {
     }
 
     mutating func at(
-        _ time: Duration, exchanges: Int = 0, connections: Int = 0, awaited: Int = 0,
+        _ time: Duration,
+        exchanges: Int = 0,
+        connections: Int = 0,
+        awaited: Int = 0,
         applicationRuns: Bool = false
     ) -> [Drain.Action] {
         drain.advance(
-            now: start + time, exchanges: exchanges, connections: connections, awaited: awaited,
-            applicationRuns: applicationRuns)
+            now: start + time,
+            exchanges: exchanges,
+            connections: connections,
+            awaited: awaited,
+            applicationRuns: applicationRuns
+        )
     }
 }
 
