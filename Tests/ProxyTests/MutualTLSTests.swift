@@ -245,6 +245,32 @@ struct MutualTLSTests {
         try hops.finish()
     }
 
+    @Test("an endpoint that hangs up with its handshake is a failed attempt: 503 after three")
+    func hangsUpInHandshake() throws {
+        let authority = TestAuthority()
+        let bench = try ProxyBench()
+        bench.worker.take(.identity(authority.workerIdentity(TwoHops.webPath)))
+        let application = try bench.application()
+        application.serverTLS = try TLSContext(
+            role: .server,
+            identity: authority.issue(TwoHops.ordersPath),
+            trustBundle: authority.trustBundle,
+            trustDomain: authority.trustDomain,
+            alpn: ["http/1.1"]
+        )
+        application.onConnection = { $0.closesAfterFirstFlight = true }
+        try bench.serve(
+            [application.socketAddress],
+            security: .mutual([authority.id(TwoHops.ordersPath)])
+        )
+        let caller = try bench.caller()
+        caller.write(get)
+        try bench.loop.until { caller.text.hasSuffix("}\n") || application.connections.count > 50 }
+        #expect(statuses(caller.text) == [503])
+        #expect(application.connections.count == 3)
+        try bench.finish()
+    }
+
     @Test("a response whose last bytes come with the end of TLS is whole, past a slow reader too")
     func endWithLastBytes() throws {
         let authority = TestAuthority()

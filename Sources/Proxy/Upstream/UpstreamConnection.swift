@@ -152,6 +152,12 @@ final class UpstreamConnection: TransportConnection {
 
     override func onReadyForData() {
         loop.timers.cancel(connectTimer)
+        guard isUsable else {
+            // The peer hung up with its last handshake message: a failed attempt, not a reason to
+            // dial anew for as long as it does so.
+            abort()
+            return dialFailed(.connectFailed(errno: 0))
+        }
         phase = .idle
         if wasResumed { worker.metrics.add(.tlsResumptions, pool.direction) }
         if usesTLS { worker.metrics.add(.tlsHandshakes, pool.direction) }
