@@ -105,6 +105,8 @@ open class Connection: EventSource {
     open func onHangUp() {}
     /// Outstanding output fell to the low mark after the connection had been congested.
     open func onRelieved() {}
+    /// The kernel took this many bytes.
+    open func onSent(_ count: Int) {}
     /// Everything is over; called once, last.
     open func onClosed(_ reason: CloseReason) {}
     /// The next turn after `requestResume` or `resumeReading`, before anything is received.
@@ -363,6 +365,7 @@ open class Connection: EventSource {
 
     /// Notes a short send; false when the connection has failed.
     private func took(_ sent: Int, of count: Int) -> Bool {
+        if sent > 0 { onSent(sent) }
         if sent == count { return true }
         if sent >= 0 || -sent == Int(EAGAIN) {
             canWrite = false

@@ -42,6 +42,26 @@ struct PoolTests {
         try bench.finish()
     }
 
+    @Test("bytes are counted on both sides, both ways, heads included")
+    func bytes() throws {
+        let (bench, application) = try bench()
+        let caller = try bench.caller()
+        try bench.exchange(
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok
+        )
+        #expect(
+            bench.metrics.value(.downstreamBytesReceived, .outbound) == UInt64(get.utf8.count))
+        #expect(bench.metrics.value(.downstreamBytesSent, .outbound) == UInt64(ok.utf8.count))
+        #expect(bench.metrics.value(.upstreamBytesReceived, .outbound) == UInt64(ok.utf8.count))
+        // Trace fields were added on the way.
+        #expect(bench.metrics.value(.upstreamBytesSent, .outbound) > UInt64(get.utf8.count))
+        try bench.finish()
+    }
+
     @Test("a service that says Connection: close, or speaks HTTP/1.0, gets a new connection")
     func notKept() throws {
         let (bench, application) = try bench()

@@ -89,6 +89,15 @@ final class DownstreamConnection: TransportConnection {
 
     // MARK: Transport callbacks
 
+    override func onData(_ bytes: Span<UInt8>) {
+        worker.metrics.add(.downstreamBytesReceived, direction, UInt64(bytes.count))
+        super.onData(bytes)
+    }
+
+    override func onSent(_ count: Int) {
+        worker.metrics.add(.downstreamBytesSent, direction, UInt64(count))
+    }
+
     override func onReadyForData() {
         worker.metrics.add(.tlsHandshakes, direction)
         if wasResumed { worker.metrics.add(.tlsResumptions, direction) }
@@ -96,7 +105,6 @@ final class DownstreamConnection: TransportConnection {
     }
 
     override func onPlaintext(_ bytes: Span<UInt8>) {
-        worker.metrics.add(.downstreamBytesReceived, direction, UInt64(bytes.count))
         if reading == .stopped { return }
         if let pending {
             pending.append(bytes)
@@ -328,7 +336,6 @@ final class DownstreamConnection: TransportConnection {
     }
 
     func encodeBody(_ bytes: Span<UInt8>) {
-        worker.metrics.add(.downstreamBytesSent, direction, UInt64(bytes.count))
         guard responseFraming != .none else { return }
         if responseFraming == .chunked {
             ChunkEncoder.appendChunkHeader(bytes.count, to: writeBuffer())

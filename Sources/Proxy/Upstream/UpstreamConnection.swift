@@ -150,6 +150,15 @@ final class UpstreamConnection: TransportConnection {
 
     // MARK: Transport callbacks
 
+    override func onData(_ bytes: Span<UInt8>) {
+        worker.metrics.add(.upstreamBytesReceived, pool.direction, UInt64(bytes.count))
+        super.onData(bytes)
+    }
+
+    override func onSent(_ count: Int) {
+        worker.metrics.add(.upstreamBytesSent, pool.direction, UInt64(count))
+    }
+
     override func onReadyForData() {
         loop.timers.cancel(connectTimer)
         guard isUsable else {
