@@ -7,15 +7,20 @@
 // - 0 <= start <= end <= capacity
 // - every index a caller passes is relative to `start` and is checked against `count`, also in
 //   release builds: bytes from a peer can make a bug visible, never exploitable.
+//
+// The small accessors are inlined into other modules, since a head needs hundreds of them and a call
+// costs more than its work. Their storage is visible there for that; it is excluded from dynamic
+// exclusivity checks (30 instructions each) because no access to it ever spans another one: these are
+// plain numbers that are read or written at once, never passed `inout`.
 
 /// A growable queue of bytes: append at the end, consume from the front.
 ///
 /// Worker-confined. A lent `Span` is valid during the closure it is passed to.
 public final class ByteBuffer {
-    private var base: UnsafeMutableRawPointer?
-    private var capacityBytes: Int
-    private var start = 0
-    private var end = 0
+    @usableFromInline @exclusivity(unchecked) var base: UnsafeMutableRawPointer?
+    @usableFromInline @exclusivity(unchecked) var capacityBytes: Int
+    @usableFromInline @exclusivity(unchecked) var start = 0
+    @usableFromInline @exclusivity(unchecked) var end = 0
 
     /// Makes an empty buffer; nothing is allocated until the first byte unless `capacity` > 0.
     public init(capacity: Int = 0) {
@@ -27,37 +32,47 @@ public final class ByteBuffer {
     deinit { base?.deallocate() }
 
     /// Bytes held and not yet consumed.
-    public var count: Int { end - start }
+    @inlinable public var count: Int { end &- start }
 
     /// Whether nothing is held.
-    public var isEmpty: Bool { end == start }
+    @inlinable public var isEmpty: Bool { end == start }
 
     /// Bytes of memory the buffer keeps.
-    public var capacity: Int { capacityBytes }
+    @inlinable public var capacity: Int { capacityBytes }
 
     /// The byte at `index`, 0 being the first one not yet consumed. Traps when out of bounds.
+    @inlinable
     public subscript(index: Int) -> UInt8 {
-        precondition(index >= 0 && index < end - start)
-        return base.unsafelyUnwrapped.load(fromByteOffset: start + index, as: UInt8.self)
+        precondition(index >= 0 && index < count)
+        return base.unsafelyUnwrapped.load(fromByteOffset: start &+ index, as: UInt8.self)
     }
 
     /// Appends one byte.
+    @inlinable
     public func append(_ byte: UInt8) {
         reserve(1)
         base.unsafelyUnwrapped.storeBytes(of: byte, toByteOffset: end, as: UInt8.self)
-        end += 1
+        end &+= 1
     }
 
     /// Appends a copy of `bytes`.
     public func append(_ bytes: Span<UInt8>) {
-        bytes.withUnsafeBytes { append(rawBytes: $0) }
+        bytes.withUnsafeBytes { copy($0) }
     }
 
     /// Appends the bytes of a literal.
     public func append(_ literal: StaticString) {
-        append(
-            rawBytes: UnsafeRawBufferPointer(
-                start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+        copy(
+            UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    }
+
+    /// Appends CR and LF.
+    @inlinable
+    public func appendLineEnd() {
+        reserve(2)
+        let bytes = UInt16(littleEndian: 0x0A0D)
+        base.unsafelyUnwrapped.storeBytes(of: bytes, toByteOffset: end, as: UInt16.self)
+        end &+= 2
     }
 
     /// Appends a copy of an array. Not for the request path.
@@ -74,14 +89,14 @@ public final class ByteBuffer {
     /// Appends what another buffer holds; that buffer keeps it.
     public func append(_ other: ByteBuffer) {
         precondition(other !== self)
-        append(rawBytes: other.readable)
+        copy(other.readable)
     }
 
     /// Appends bytes `range` of another buffer.
     public func append(_ other: ByteBuffer, _ range: Range<Int>) {
         precondition(other !== self)
         precondition(range.lowerBound >= 0 && range.upperBound <= other.count)
-        append(rawBytes: UnsafeRawBufferPointer(rebasing: other.readable[range]))
+        copy(UnsafeRawBufferPointer(rebasing: other.readable[range]))
     }
 
     /// Appends `value` in decimal.
@@ -149,6 +164,7 @@ public final class ByteBuffer {
     }
 
     /// Drops everything and keeps the memory.
+    @inlinable
     public func clear() {
         start = 0
         end = 0
@@ -181,10 +197,12 @@ public final class ByteBuffer {
     }
 
     /// Where the bytes of `range` begin. Traps when out of bounds.
-    @usableFromInline
+    @inlinable
     func start(of range: Range<Int>) -> UnsafePointer<UInt8> {
-        precondition(range.lowerBound >= 0 && range.upperBound <= end - start)
-        return bound + range.lowerBound
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        guard let base else { return emptyBytes }
+        return UnsafePointer(
+            (base + (start &+ range.lowerBound)).assumingMemoryBound(to: UInt8.self))
     }
 
     /// Lends all held bytes as a pointer, for system calls and C codecs.
@@ -214,12 +232,15 @@ public final class ByteBuffer {
 
     /// Appends a copy of raw bytes that must not overlap this buffer.
     @unsafe
-    public func append(rawBytes: UnsafeRawBufferPointer) {
-        let count = rawBytes.count
-        guard count > 0, let source = rawBytes.baseAddress else { return }
+    public func append(rawBytes: UnsafeRawBufferPointer) { copy(rawBytes) }
+
+    @inline(__always)
+    private func copy(_ bytes: UnsafeRawBufferPointer) {
+        let count = bytes.count
+        guard count > 0, let source = bytes.baseAddress else { return }
         reserve(count)
         (base.unsafelyUnwrapped + end).copyMemory(from: source, byteCount: count)
-        end += count
+        end &+= count
     }
 
     /// What is held, as a `String`; invalid UTF-8 is repaired. For tests and logs.
@@ -233,19 +254,16 @@ public final class ByteBuffer {
         return UnsafeRawBufferPointer(start: base + start, count: end - start)
     }
 
-    private var bound: UnsafePointer<UInt8> {
-        guard let base else { return emptyBytes }
-        return UnsafePointer((base + start).assumingMemoryBound(to: UInt8.self))
-    }
-
     /// Makes room for `more` bytes after `end`: by moving what is held to the front when at least
     /// half of the block is free there, else by doubling.
-    private func reserve(_ more: Int) {
-        if capacityBytes - end >= more { return }
+    @inlinable
+    func reserve(_ more: Int) {
+        if capacityBytes &- end >= more { return }
         grow(more)
     }
 
-    private func grow(_ more: Int) {
+    @usableFromInline
+    func grow(_ more: Int) {
         let held = end - start
         if let base, capacityBytes - held >= more, start >= capacityBytes / 2 {
             base.copyMemory(from: base + start, byteCount: held)
@@ -265,7 +283,7 @@ public final class ByteBuffer {
 }
 
 /// What an empty span points at: `Span` wants a non-nil start.
-nonisolated(unsafe) private let emptyBytes: UnsafePointer<UInt8> = {
+@usableFromInline nonisolated(unsafe) let emptyBytes: UnsafePointer<UInt8> = {
     let byte = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
     byte.initialize(to: 0)
     return UnsafePointer(byte)

@@ -2,13 +2,13 @@
 //
 // Why not an array: every access to an array in a class field pays a dynamic exclusivity check, and
 // a write a uniqueness check too; in the field table of a head they were a quarter of all
-// instructions.
+// instructions. Why the storage is visible to inlined code, see ByteBuffer.swift.
 
 /// A growable array of 64-bit words; worker-confined.
 public final class WordArray {
-    private var base: UnsafeMutablePointer<UInt64>?
-    private var used = 0
-    private var capacityWords = 0
+    @usableFromInline @exclusivity(unchecked) var base: UnsafeMutablePointer<UInt64>?
+    @usableFromInline @exclusivity(unchecked) var used = 0
+    @usableFromInline @exclusivity(unchecked) var capacityWords = 0
 
     /// Makes an empty array; nothing is allocated until the first word.
     public init() {}
@@ -16,12 +16,13 @@ public final class WordArray {
     deinit { base?.deallocate() }
 
     /// Number of words held.
-    public var count: Int { used }
+    @inlinable public var count: Int { used }
 
     /// Bytes of memory the array keeps.
-    public var capacity: Int { capacityWords * 8 }
+    @inlinable public var capacity: Int { capacityWords * 8 }
 
     /// The word at `index`. Traps when out of bounds.
+    @inlinable
     public subscript(index: Int) -> UInt64 {
         get {
             precondition(index >= 0 && index < used)
@@ -34,15 +35,32 @@ public final class WordArray {
     }
 
     /// Appends two words, as a record of two is what tables here are made of.
+    @inlinable
     public func append(_ first: UInt64, _ second: UInt64) {
-        if capacityWords - used < 2 { grow() }
+        if capacityWords &- used < 2 { grow() }
         base.unsafelyUnwrapped[used] = first
-        base.unsafelyUnwrapped[used + 1] = second
-        used += 2
+        base.unsafelyUnwrapped[used &+ 1] = second
+        used &+= 2
+    }
+
+    /// The index of the first record of two words, at or after record `from`, whose second word
+    /// satisfies `isWanted`.
+    @inlinable
+    public func firstRecord(from: Int, where isWanted: (UInt64) -> Bool) -> Int? {
+        precondition(from >= 0)
+        let records = used &>> 1
+        guard from < records else { return nil }
+        let words = base.unsafelyUnwrapped
+        var index = from
+        while index < records {
+            if isWanted(words[index &* 2 &+ 1]) { return index }
+            index &+= 1
+        }
+        return nil
     }
 
     /// Drops everything and keeps the memory.
-    public func clear() { used = 0 }
+    @inlinable public func clear() { used = 0 }
 
     /// Drops everything and gives the memory back.
     public func release() {
@@ -52,7 +70,8 @@ public final class WordArray {
         capacityWords = 0
     }
 
-    private func grow() {
+    @usableFromInline
+    func grow() {
         let wanted = max(capacityWords * 2, 32)
         let block = UnsafeMutablePointer<UInt64>.allocate(capacity: wanted)
         if let base {

@@ -41,47 +41,56 @@ extension Span where Element == UInt8 {
     @inline(__always)
     private func first(from: Int, _ hits: (UInt64) -> UInt64) -> Int? {
         precondition(from >= 0 && from <= count)
-        return self.withUnsafeBytes { (raw: UnsafeRawBufferPointer) -> Int? in
-            guard let base = raw.baseAddress else { return nil }
-            let count = raw.count
-            var index = from
-            while index &+ 8 <= count {
-                let found = hits(load(base, index)) & topBits
-                if found != 0 { return index &+ found.trailingZeroBitCount &>> 3 }
-                index &+= 8
-            }
-            guard index < count else { return nil }
-            let found = hits(loadTail(base, index, count)) & topBits
-            let hit = index &+ found.trailingZeroBitCount &>> 3
-            return found != 0 && hit < count ? hit : nil
+        let count = count
+        guard from < count else { return nil }
+        let base = address
+        var index = from
+        // Two words at a time, which the compiler turns into one vector; then what is left.
+        while index &+ 16 <= count,
+            (hits(load(base, index)) | hits(load(base, index &+ 8))) & topBits == 0
+        {
+            index &+= 16
         }
+        while index &+ 8 <= count {
+            let found = hits(load(base, index)) & topBits
+            if found != 0 { return index &+ found.trailingZeroBitCount &>> 3 }
+            index &+= 8
+        }
+        guard index < count else { return nil }
+        let found = hits(loadTail(base, index, count)) & topBits
+        let hit = index &+ found.trailingZeroBitCount &>> 3
+        return found != 0 && hit < count ? hit : nil
+    }
+
+    /// Where the bytes begin, for the duration of a method of this span, which keeps them alive.
+    @inline(__always)
+    var address: UnsafeRawPointer {
+        self.withUnsafeBytes { $0.baseAddress.unsafelyUnwrapped }
     }
 
     /// Whether the bytes equal `spelling` when ASCII letters of both are compared without case.
     public func matches(_ spelling: StaticString) -> Bool {
+        let count = count
         guard count == spelling.utf8CodeUnitCount else { return false }
-        return self.withUnsafeBytes {
-            equalWithoutCase($0.baseAddress, UnsafeRawPointer(spelling.utf8Start), $0.count)
-        }
+        guard count > 0 else { return true }
+        return equalWithoutCase(address, UnsafeRawPointer(spelling.utf8Start), count)
     }
 
     /// Whether the bytes equal `other` when ASCII letters are compared without case.
     public func matches(_ other: Span<UInt8>) -> Bool {
+        let count = count
         guard count == other.count else { return false }
-        return self.withUnsafeBytes { left in
-            other.withUnsafeBytes {
-                equalWithoutCase(left.baseAddress, $0.baseAddress, left.count)
-            }
-        }
+        guard count > 0 else { return true }
+        return equalWithoutCase(address, other.address, count)
     }
 }
 
+@inline(__always)
 private func equalWithoutCase(
-    _ left: UnsafeRawPointer?,
-    _ right: UnsafeRawPointer?,
+    _ left: UnsafeRawPointer,
+    _ right: UnsafeRawPointer,
     _ count: Int
 ) -> Bool {
-    guard let left, let right else { return true }
     guard count >= 8 else { return isSameText(loadTail(left, 0, count), loadTail(right, 0, count)) }
     // The last word ends at the end: it may overlap the one before it.
     let last = count &- 8
@@ -103,31 +112,39 @@ private func isSameText(_ left: UInt64, _ right: UInt64) -> Bool {
     return difference & ~(letters &>> 2) == 0
 }
 
-private let topBits: UInt64 = 0x8080_8080_8080_8080
-private let sevenBits: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
+let topBits: UInt64 = 0x8080_8080_8080_8080
+let sevenBits: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
 
 @inline(__always)
-private func spread(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
+func spread(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
 
 /// The top bit of each byte that is at least `bound`; the bytes of `low` are below 0x80.
 @inline(__always)
 private func atLeast(_ low: UInt64, _ bound: UInt64) -> UInt64 { low &+ spread(0x80 &- bound) }
 
 @inline(__always)
-private func load(_ base: UnsafeRawPointer, _ index: Int) -> UInt64 {
+func load(_ base: UnsafeRawPointer, _ index: Int) -> UInt64 {
     UInt64(littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self))
 }
 
-/// The bytes from `index` to `count`, fewer than eight, with zeros behind them.
+/// The bytes from `index` to `count`, 1...7 of them, with zeros behind them.
 @inline(__always)
-private func loadTail(_ base: UnsafeRawPointer, _ index: Int, _ count: Int) -> UInt64 {
+func loadTail(_ base: UnsafeRawPointer, _ index: Int, _ count: Int) -> UInt64 {
     // With eight bytes in all, one load that ends at the end does it.
     if count >= 8 { return load(base, count &- 8) &>> UInt64((8 &- (count &- index)) &* 8) }
-    var word: UInt64 = 0
-    var position = count
-    while position > index {
-        position &-= 1
-        word = word &<< 8 | UInt64(base.load(fromByteOffset: position, as: UInt8.self))
+    let rest = base + index
+    let size = count &- index
+    if size >= 4 {
+        // Two loads that may overlap: both have the same bits there.
+        let low = UInt32(littleEndian: rest.loadUnaligned(as: UInt32.self))
+        let high = UInt32(
+            littleEndian: rest.loadUnaligned(fromByteOffset: size &- 4, as: UInt32.self))
+        return UInt64(low) | UInt64(high) &<< UInt64((size &- 4) &* 8)
     }
-    return word
+    // The first, the middle and the last byte are all there are.
+    let middle = size &>> 1
+    let last = size &- 1
+    return UInt64(rest.load(as: UInt8.self))
+        | UInt64(rest.load(fromByteOffset: middle, as: UInt8.self)) &<< UInt64(middle &* 8)
+        | UInt64(rest.load(fromByteOffset: last, as: UInt8.self)) &<< UInt64(last &* 8)
 }

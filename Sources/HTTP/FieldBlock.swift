@@ -87,7 +87,40 @@ public final class FieldBlock {
         precondition(nameCount > 0 && line.count >= nameCount + 4)
         let start = store.count
         store.append(line)
+        checkSize()
         insert(known, start: start, nameCount: nameCount, valueCount: line.count - nameCount - 4)
+    }
+
+    /// Appends the lines of `input` that begin at `from`, as long as they are ordinary ones and the
+    /// limits permit, and returns where the first other line begins.
+    ///
+    /// Ordinary is what `ordinaryFieldLine` says, with a name that is known or has no rarer bytes
+    /// than `.`. So nearly all heads are stored by one copy, and nothing doubtful comes in here.
+    public func appendOrdinaryLines(
+        of input: Span<UInt8>,
+        from: Int,
+        bytesMax: Int,
+        countMax: Int
+    ) -> Int {
+        let start = store.count
+        var position = from
+        while count < countMax, let line = input.ordinaryFieldLine(from: position) {
+            let offset = position &- from
+            guard line.count <= bytesMax &- offset else { break }
+            let name = input.extracting(position..<position &+ line.nameCount)
+            let known = FieldName(matching: name)
+            if known == .other, name.firstUnusualInName() != nil { break }
+            insert(
+                known,
+                start: start &+ offset,
+                nameCount: line.nameCount,
+                valueCount: line.valueCount
+            )
+            position &+= line.count
+        }
+        store.append(input.extracting(from..<position))
+        checkSize()
+        return position
     }
 
     /// Appends a known field; the caller vouches for the value.
@@ -135,48 +168,39 @@ public final class FieldBlock {
     /// Removes every field with this known name.
     public func removeAll(_ name: FieldName) {
         precondition(name != .other, "other is not one name")
-        guard present & (1 << UInt64(name.rawValue)) != 0 else { return }
-        for index in 0..<count where known(at: index) == name { remove(at: index) }
-        present &= ~(1 << UInt64(name.rawValue))
+        guard present & (1 &<< UInt64(name.rawValue)) != 0 else { return }
+        var from = 0
+        while let index = firstIndex(of: name, from: from) {
+            remove(at: index)
+            from = index + 1
+        }
+        present &= ~(1 &<< UInt64(name.rawValue))
     }
 
     /// The first field with this known name that is not removed, at or after `from`.
     public func firstIndex(of name: FieldName, from: Int = 0) -> Int? {
         precondition(name != .other, "other is not one name")
-        guard present & (1 << UInt64(name.rawValue)) != 0 else { return nil }
-        var index = from
+        guard present & (1 &<< UInt64(name.rawValue)) != 0 else { return nil }
         let wanted = UInt64(name.rawValue)
-        while index < count {
-            // Name and removal in one comparison.
-            if table[index * 2 + 1] & 0xFFFF == wanted { return index }
-            index += 1
-        }
-        return nil
+        // Name and removal in one comparison.
+        return table.firstRecord(from: from) { $0 & 0xFFFF == wanted }
     }
 
     /// The first field whose known name is in `names` and that is not removed, at or after `from`.
     public func firstIndex(in names: FieldNameSet, from: Int = 0) -> Int? {
         guard present & names.bits != 0 else { return nil }
-        var index = from
-        let count = count
-        while index < count {
-            let kind = table[index * 2 + 1]
-            if kind & FieldBlock.removedBit == 0, names.bits &>> (kind & 0x3F) & 1 != 0 {
-                return index
-            }
-            index += 1
+        return table.firstRecord(from: from) { kind in
+            kind & FieldBlock.removedBit == 0 && names.bits &>> (kind & 0x3F) & 1 != 0
         }
-        return nil
     }
 
     /// Removes every field whose known name is in `names`.
     public func removeAll(in names: FieldNameSet) {
         guard present & names.bits != 0 else { return }
-        for index in 0..<count {
-            let kind = table[index * 2 + 1]
-            if names.bits &>> (kind & 0x3F) & 1 != 0 {
-                table[index * 2 + 1] = kind | FieldBlock.removedBit
-            }
+        var from = 0
+        while let index = firstIndex(in: names, from: from) {
+            remove(at: index)
+            from = index + 1
         }
         present &= ~names.bits
     }
@@ -244,16 +268,17 @@ public final class FieldBlock {
     /// Appends the lines of all fields that are not removed to `buffer`.
     public func appendLines(to buffer: ByteBuffer) {
         var from = 0
-        var to = 0
-        for index in 0..<count {
-            let entry = entry(index)
-            if entry.kind & FieldBlock.removedBit != 0 {
-                if to > from { buffer.append(store, from..<to) }
-                from = entry.end
-            }
-            to = entry.end
+        var index = 0
+        while let removed = table.firstRecord(
+            from: index,
+            where: { $0 & FieldBlock.removedBit != 0 }
+        ) {
+            let entry = entry(removed)
+            if entry.start > from { buffer.append(store, from..<entry.start) }
+            from = entry.end
+            index = removed + 1
         }
-        if to > from { buffer.append(store, from..<to) }
+        if store.count > from { buffer.append(store, from..<store.count) }
     }
 
     /// Number of bytes of memory the block keeps.
@@ -286,18 +311,21 @@ public final class FieldBlock {
     }
 
     private func add(_ name: FieldName, start: Int, nameCount: Int, valueCount: Int) {
-        store.append("\r\n")
+        store.appendLineEnd()
+        checkSize()
         insert(name, start: start, nameCount: nameCount, valueCount: valueCount)
     }
 
     private func insert(_ name: FieldName, start: Int, nameCount: Int, valueCount: Int) {
-        precondition(store.count <= UInt32.max)
         table.append(
-            UInt64(start) | UInt64(valueCount) << 32,
-            UInt64(nameCount) << 32 | UInt64(name.rawValue)
+            UInt64(truncatingIfNeeded: start) | UInt64(truncatingIfNeeded: valueCount) &<< 32,
+            UInt64(truncatingIfNeeded: nameCount) &<< 32 | UInt64(name.rawValue)
         )
-        present |= 1 << UInt64(name.rawValue)
+        present |= 1 &<< UInt64(name.rawValue)
     }
+
+    /// Positions are kept in 32 bits.
+    private func checkSize() { precondition(store.count <= UInt32.max) }
 
     /// What a block keeps over `clear()`: holds an ordinary head; a rare large one is given back.
     private static let retainedBytesMax = 8 << 10

@@ -2,7 +2,7 @@ import Bytes
 
 /// The field names the proxy looks at, so that the request path compares one byte, not text.
 ///
-/// To add one: a case, its spelling, and its line in `candidate(for:)`.
+/// To add one: a case, its spelling, and whether it is hop-by-hop or end-to-end.
 public enum FieldName: UInt8, Sendable, CaseIterable {
     /// Any name that is not listed here.
     case other
@@ -23,8 +23,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
 
     /// Recognises `name` without case (RFC 9110 §5.1); anything unknown is `other`.
     public init(matching name: Span<UInt8>) {
-        let candidate = FieldName.candidate(for: name)
-        self = candidate != .other && name.matches(candidate.spelling) ? candidate : .other
+        self = FieldName(rawValue: FieldName.index.value(of: name)) ?? .other
     }
 
     /// The name as the proxy writes it when it adds the field; empty for `other`.
@@ -92,75 +91,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// The only known name that `name` may be, by its length and one or two bytes of it.
-    ///
-    /// One comparison per field line instead of a search: it runs about ten times per head.
-    private static func candidate(for name: Span<UInt8>) -> FieldName {
-        let count = name.count
-        guard count >= 2 else { return .other }
-        let first = name[0] | 0x20
-        switch count {
-        case 2: return first == UInt8(ascii: "t") ? .te : .b3
-        case 3: return .via
-        case 4: return first == UInt8(ascii: "h") ? .host : .date
-        case 6:
-            switch first {
-            case UInt8(ascii: "e"): return .expect
-            case UInt8(ascii: "s"): return .server
-            case UInt8(ascii: "c"): return .cookie
-            default: return .accept
-            }
-        case 7:
-            switch first {
-            case UInt8(ascii: "t"): return .trailer
-            case UInt8(ascii: "u"): return .upgrade
-            default: return .baggage
-            }
-        case 8: return .location
-        case 9: return .forwarded
-        case 10:
-            switch first {
-            case UInt8(ascii: "c"): return .connection
-            case UInt8(ascii: "k"): return .keepAlive
-            case UInt8(ascii: "t"): return .tracestate
-            case UInt8(ascii: "s"): return .setCookie
-            case UInt8(ascii: "u"): return .userAgent
-            default: return .xB3Flags
-            }
-        case 11:
-            switch first {
-            case UInt8(ascii: "t"): return .traceparent
-            case UInt8(ascii: "r"): return .retryAfter
-            case UInt8(ascii: "g"): return .grpcStatus
-            default: return .xB3SpanID
-            }
-        case 12:
-            switch first {
-            case UInt8(ascii: "c"): return .contentType
-            case UInt8(ascii: "g"): return .grpcTimeout
-            default:
-                switch name[5] | 0x20 {
-                case UInt8(ascii: "t"): return .xB3TraceID
-                case UInt8(ascii: "s"): return .xB3Sampled
-                default: return .xRequestID
-                }
-            }
-        case 13: return first == UInt8(ascii: "a") ? .authorization : .cacheControl
-        case 14: return first == UInt8(ascii: "c") ? .contentLength : .http2Settings
-        case 15: return first == UInt8(ascii: "x") ? .xForwardedFor : .idempotencyKey
-        case 16:
-            switch first {
-            case UInt8(ascii: "p"): return .proxyConnection
-            case UInt8(ascii: "c"): return .contentEncoding
-            default: return .xForwardedHost
-            }
-        case 17:
-            guard first == UInt8(ascii: "x") else { return .transferEncoding }
-            return name[2] | 0x20 == UInt8(ascii: "f") ? .xForwardedProto : .xB3ParentSpanID
-        case 18: return .proxyAuthenticate
-        case 19: return .proxyAuthorization
-        case 23: return .xForwardedClientCert
-        default: return .other
-        }
-    }
+    private static let index = NameIndex(
+        allCases.filter { $0 != .other }.map { (name: $0.spelling, value: $0.rawValue) }
+    )
 }

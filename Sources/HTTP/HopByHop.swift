@@ -25,11 +25,12 @@ extension FieldBlock {
 
     private func removeNominated(by connection: Int) {
         withValue(at: connection) { value in
+            // The everyday options name no field worth a search.
+            if value.matches("keep-alive") || value.matches("close") { return }
             var position = 0
             while let range = value.nextListMember(at: &position) {
                 let option = value.extracting(range)
-                // The everyday options name no field worth a search.
-                if option.matches("close") || option.matches("keep-alive") { continue }
+                if option.matches("close") { continue }
                 let name = FieldName(matching: option)
                 if name == .te || name.isEndToEnd { continue }
                 if name != .other {

@@ -35,7 +35,7 @@ public enum RequestEncoder {
         case (true, true): buffer.append("Connection: close, TE\r\n")
         }
         if let extra { buffer.append(extra) }
-        buffer.append("\r\n")
+        buffer.appendLineEnd()
     }
 }
 
@@ -65,7 +65,7 @@ public enum ResponseEncoder {
         buffer.append(decimal: UInt64(head.status))
         buffer.append(UInt8(ascii: " "))
         head.withReason { buffer.append($0) }
-        buffer.append("\r\n")
+        buffer.appendLineEnd()
         head.fields.appendLines(to: buffer)
         appendFraming(framing, of: head.fields, to: buffer)
         if closes || framing == .untilClose {
@@ -75,7 +75,7 @@ public enum ResponseEncoder {
             buffer.append("Connection: keep-alive\r\n")
         }
         if let extra { buffer.append(extra) }
-        buffer.append("\r\n")
+        buffer.appendLineEnd()
         return framing
     }
 
@@ -94,17 +94,17 @@ public enum ChunkEncoder {
     public static func appendChunkHeader(_ count: Int, to buffer: ByteBuffer) {
         precondition(count > 0, "an empty chunk ends the body")
         buffer.append(hex: UInt64(count))
-        buffer.append("\r\n")
+        buffer.appendLineEnd()
     }
 
     /// Appends what goes after the data of a chunk.
-    public static func appendChunkEnd(to buffer: ByteBuffer) { buffer.append("\r\n") }
+    public static func appendChunkEnd(to buffer: ByteBuffer) { buffer.appendLineEnd() }
 
     /// Appends the end of the body, with trailers when there are any.
     public static func appendLastChunk(trailers: FieldBlock? = nil, to buffer: ByteBuffer) {
         buffer.append("0\r\n")
         trailers?.appendLines(to: buffer)
-        buffer.append("\r\n")
+        buffer.appendLineEnd()
     }
 }
 
@@ -123,7 +123,7 @@ private func appendFraming(
         guard !fields.contains(.contentLength) else { return }
         buffer.append("Content-Length: ")
         buffer.append(decimal: count)
-        buffer.append("\r\n")
+        buffer.appendLineEnd()
     case .chunked:
         precondition(!fields.contains(.contentLength), "Content-Length with a chunked body")
         buffer.append("Transfer-Encoding: chunked\r\n")

@@ -28,6 +28,17 @@ final class FieldSectionReader {
         into fields: FieldBlock
     ) throws(HTTP1Error) -> Bool {
         while true {
+            if !isTrailer, !lines.isInsideLine {
+                let start = offset
+                offset = fields.appendOrdinaryLines(
+                    of: input,
+                    from: start,
+                    bytesMax: bytesMax - bytesUsed,
+                    countMax: countMax
+                )
+                bytesUsed += offset - start
+            }
+            // What is left is the end, a line that is split, or one that wants a closer look.
             // Each line counts with its CRLF; the empty line that ends the section does not.
             let limit = max(0, bytesMax - bytesUsed - 2)
             let line = try lines.next(input, at: &offset, limit: limit) { tooLarge($0) }

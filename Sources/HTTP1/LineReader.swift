@@ -4,7 +4,8 @@
 // agree. A line that lies whole in the input is lent in place; only one that is split is copied.
 //
 // Invariants:
-// - every input byte is looked at once by the search for the line end, however it is split
+// - every input byte is looked at once by the search for the line end, however it is split; in a
+//   head it was looked at once more, by the search for ordinary lines
 // - `pending` never holds more than the limit of the line and one CR
 // - the same bytes give the same lines and the same error, however they are split
 

@@ -85,7 +85,7 @@ public final class RequestDecoder {
             state = .body
             return .head
         }
-        if let failure { throw failure }
+        if state == .failed, let failure { throw failure }
         let event = try body.next(input, at: &offset)
         if case .end = event {
             state = .start
@@ -138,7 +138,9 @@ public final class RequestDecoder {
             throw .malformedRequestLine
         }
         let method = line.extracting(first: space)
-        guard Grammar.tokenCount(method) == space else { throw .invalidMethod }
+        let known = Method(matching: method)
+        // A known method is a token; any other must be looked at.
+        guard known != .other || Grammar.tokenCount(method) == space else { throw .invalidMethod }
         guard let second = line.firstIndex(of: 0x20, from: space + 1) else {
             throw space + 1 < line.count ? .http09 : .malformedRequestLine
         }
@@ -150,8 +152,8 @@ public final class RequestDecoder {
         )
         head.clear()
         head.set(version: version)
-        head.set(method: method)
-        guard head.method != .connect else { throw .connectRefused }
+        guard known != .connect else { throw .connectRefused }
+        if known == .other { head.set(method: method) } else { head.set(method: known) }
         try parseTarget(target)
     }
 

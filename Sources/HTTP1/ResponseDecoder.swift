@@ -100,7 +100,7 @@ public final class ResponseDecoder {
             try finishHead()
             return .head
         }
-        if let failure { throw failure }
+        if state == .failed, let failure { throw failure }
         let event = try body.next(input, at: &offset)
         if case .end = event { finish() }
         return event

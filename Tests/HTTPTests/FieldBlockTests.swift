@@ -36,6 +36,46 @@ struct FieldBlockTests {
         #expect(fields.byteCount == fields.written.utf8.count)
     }
 
+    @Test("ordinary lines are taken up to the first other one, which is left to the caller")
+    func ordinaryLines() {
+        let ordinary = "Host: a\r\nx-Own: b c\r\nTE: trailers\r\n"
+        for rest in ["\r\nbody: of it", "x_own: a\r\n", "Via:\r\n", "Via: a", "Via : a\r\n"] {
+            let fields = block([("First", "1")])
+            let input = Array(("skipped" + ordinary + rest).utf8)
+            let end = fields.appendOrdinaryLines(
+                of: input.span,
+                from: 7,
+                bytesMax: input.count,
+                countMax: 10
+            )
+            #expect(end == 7 + ordinary.utf8.count)
+            #expect(fields.written == "First: 1\r\n" + ordinary)
+            #expect((0..<fields.count).map { fields.known(at: $0) } == [.other, .host, .other, .te])
+            #expect(fields.withName(at: 2) { $0.string } == "x-Own")
+            #expect(fields.withValue(at: 2) { $0.string } == "b c")
+            #expect(fields.firstIndex(of: .te) == 3)
+        }
+    }
+
+    @Test("ordinary lines are taken only as far as bytes and count permit")
+    func ordinaryLinesLimits() {
+        let input = Array("A: bcdefg\r\nB: cdefgh\r\n\r\n".utf8)
+        for (bytesMax, countMax, taken) in [
+            (22, 2, 2), (21, 2, 1), (11, 2, 1), (10, 2, 0), (0, 2, 0), (22, 1, 1), (22, 0, 0),
+        ] {
+            let fields = FieldBlock()
+            let end = fields.appendOrdinaryLines(
+                of: input.span,
+                from: 0,
+                bytesMax: bytesMax,
+                countMax: countMax
+            )
+            #expect(fields.count == taken)
+            #expect(end == 11 * taken)
+            #expect(fields.byteCount == 11 * taken)
+        }
+    }
+
     @Test("every way to append writes the same line")
     func appends() {
         let value = ByteBuffer()
