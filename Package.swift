@@ -19,32 +19,45 @@ let strict = base + [.strictMemorySafety()]
 
 /// A module, its dependencies, and a test target of the same shape.
 func module(
-    _ name: String, _ dependencies: [Target.Dependency] = [], unsafe: Bool = false,
+    _ name: String,
+    _ dependencies: [Target.Dependency] = [],
+    unsafe: Bool = false,
     tests: [Target.Dependency]? = []
 ) -> [Target] {
     let library = Target.target(
-        name: name, dependencies: dependencies, swiftSettings: unsafe ? base : strict)
+        name: name,
+        dependencies: dependencies,
+        swiftSettings: unsafe ? base : strict
+    )
     guard let tests else { return [library] }
     return [
         library,
         .testTarget(
             name: "\(name)Tests",
             dependencies: [.byName(name: name)] + dependencies + tests,
-            swiftSettings: base),
+            swiftSettings: base
+        ),
     ]
 }
 
 var targets: [Target] = [
     .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
     .systemLibrary(
-        name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        name: "COpenSSL",
+        pkgConfig: "openssl",
+        providers: [.apt(["libssl-dev"])]
+    ),
 ]
 targets += module("Time", ["CLinux"], unsafe: true)
 targets += module("Bytes", unsafe: true)
 targets += module("Reactor", ["CLinux", "Time", "Bytes"], unsafe: true)
 targets += module("MeshModel")
 targets += module(
-    "TLS", ["COpenSSL", "Bytes", "MeshModel"], unsafe: true, tests: ["MeshTesting"])
+    "TLS",
+    ["COpenSSL", "Bytes", "MeshModel"],
+    unsafe: true,
+    tests: ["MeshTesting"]
+)
 targets += module("HTTP", ["Bytes"])
 targets += module("HTTP1", ["HTTP", "Bytes"])
 targets += module("Traffic", ["HTTP", "MeshModel", "Time", "Bytes"])
@@ -53,32 +66,50 @@ targets += module("ControlProtocol", ["MeshModel"])
 targets += module(
     "Proxy",
     ["HTTP", "HTTP1", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time", "Bytes"],
-    tests: ["MeshTesting"])
+    tests: ["MeshTesting"]
+)
 targets += module(
     "ControlClient",
     ["ControlProtocol", "TLS", "Reactor", "MeshModel", "Time", "Bytes"],
-    tests: ["MeshTesting", "COpenSSL"])
+    tests: ["MeshTesting", "COpenSSL"]
+)
 targets += module(
-    "Admin", ["Telemetry", "MeshModel", "HTTP", "HTTP1", "Reactor", "Bytes", "Time"])
+    "Admin",
+    ["Telemetry", "MeshModel", "HTTP", "HTTP1", "Reactor", "Bytes", "Time"]
+)
 targets += [
     // What several test targets share; a plain target so that they can import it.
     .target(
-        name: "MeshTesting", dependencies: ["COpenSSL", "TLS", "MeshModel"],
-        path: "Tests/MeshTesting", swiftSettings: base),
+        name: "MeshTesting",
+        dependencies: ["COpenSSL", "TLS", "MeshModel"],
+        path: "Tests/MeshTesting",
+        swiftSettings: base
+    ),
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
             "Proxy", "ControlClient", "Admin", "Telemetry", "MeshModel", "Reactor", "TLS",
             "Time", "Bytes", "CLinux",
         ],
-        swiftSettings: base)
+        swiftSettings: base
+    ),
+    .testTarget(
+        name: "mesh-proxyTests",
+        dependencies: ["mesh-proxy", "Time"],
+        swiftSettings: base
+    ),
+    // The rules no compiler checks, over the whole tree.
+    .testTarget(name: "TidyTests", swiftSettings: base),
 ]
 var products: [Product] = [.executable(name: "mesh-proxy", targets: ["mesh-proxy"])]
 if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
     targets += [
         .executableTarget(
-            name: "bench-http1", dependencies: ["HTTP1", "HTTP", "Bytes", "Time"],
-            path: "Tests/Benchmarks/HTTP1", swiftSettings: base)
+            name: "bench-http1",
+            dependencies: ["HTTP1", "HTTP", "Bytes", "Time"],
+            path: "Tests/Benchmarks/HTTP1",
+            swiftSettings: base
+        )
     ]
 }
 var dependencies: [Package.Dependency] = []
@@ -122,7 +153,8 @@ if !dataPlaneOnly {
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
-            swiftSettings: base),
+            swiftSettings: base
+        ),
         .executableTarget(
             name: "meshctl",
             dependencies: [
@@ -132,7 +164,8 @@ if !dataPlaneOnly {
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
-            swiftSettings: base),
+            swiftSettings: base
+        ),
     ]
     products += [
         .executable(name: "mesh-controller", targets: ["mesh-controller"]),
@@ -141,4 +174,8 @@ if !dataPlaneOnly {
 }
 
 let package = Package(
-    name: "mesh", products: products, dependencies: dependencies, targets: targets)
+    name: "mesh",
+    products: products,
+    dependencies: dependencies,
+    targets: targets
+)

@@ -12,6 +12,8 @@ final class AdminConnection: Connection {
         case body
         /// The answer is being gathered.
         case answering
+        /// The caller has left so many answers unread that it gets no further one before it reads.
+        case unread
         /// Nothing more is read.
         case finished
     }
@@ -35,11 +37,15 @@ final class AdminConnection: Connection {
 
     override func onData(_ bytes: Span<UInt8>) {
         guard state != .finished else { return }
-        guard held.isEmpty, state != .answering else {
+        guard held.isEmpty, state != .answering, state != .unread else {
             held.append(bytes)
             return pauseReading()
         }
         decode(bytes)
+    }
+
+    override func onRelieved() {
+        if state == .unread { expectNext() }
     }
 
     override func onEnd() {
@@ -78,7 +84,7 @@ final class AdminConnection: Connection {
             send(.problem(error.status, error.detail), closes: true)
             return
         }
-        guard state == .answering, offset < input.count else { return }
+        guard state == .answering || state == .unread, offset < input.count else { return }
         held.append(input.extracting(offset..<input.count))
         pauseReading()
     }
@@ -127,8 +133,13 @@ final class AdminConnection: Connection {
             state = .finished
             return close()
         }
-        state = .head
         restartTimer()
+        guard !isCongested else { return state = .unread }
+        expectNext()
+    }
+
+    private func expectNext() {
+        state = .head
         if held.isEmpty { resumeReading() } else { requestResume() }
     }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -310,6 +312,29 @@ uint64_t mesh_raise_file_limit(void) {
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return before;
     }
     return limit.rlim_cur;
+}
+
+static int release_segments(struct dl_phdr_info *info, size_t size, void *result) {
+    (void)size;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        // Never a writable one: its private pages hold data that exists nowhere else.
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W) || !(segment->p_flags & PF_X))
+            continue;
+        uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+        uintptr_t first = (start + page - 1) & ~(page - 1);
+        uintptr_t last = (start + segment->p_filesz) & ~(page - 1);
+        if (first < last && madvise((void *)first, last - first, MADV_DONTNEED) < 0)
+            *(int *)result = -errno;
+    }
+    return 0;
+}
+
+int mesh_release_code_pages(void) {
+    int result = 0;
+    dl_iterate_phdr(release_segments, &result);
+    return result;
 }
 
 int mesh_spawn(char *const *argv) {

@@ -10,6 +10,8 @@ public enum ProxyLimits {
     public static let pipelinedBytesMax = 131_072
     /// Idle upstream connections kept for each endpoint and worker.
     public static let idleConnectionsPerEndpointMax = 1_024
+    /// After this long without a request a downstream connection gives its buffers back.
+    public static let restAfterNanoseconds: UInt64 = 2_000_000_000
     /// How often unused upstream connections are looked through.
     public static let idleSweepNanoseconds: UInt64 = 10_000_000_000
     /// Longest time to connect to the local application.

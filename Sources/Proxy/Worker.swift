@@ -71,6 +71,8 @@ public final class Worker {
     let unmatchedSeries: RequestSeries
     let headTimeoutNanoseconds: UInt64
     let connectionIdleNanoseconds: UInt64
+    /// See `ProxyLimits.restAfterNanoseconds`; shorter in tests.
+    var restAfterNanoseconds = ProxyLimits.restAfterNanoseconds
     /// Decrypted bytes of the connection that is being read; empty between callbacks.
     let plaintext = ByteBuffer(capacity: ReactorLimits.receiveBytesMax + 4096)
     /// Scratch of local replies.
@@ -83,8 +85,9 @@ public final class Worker {
     private(set) var closesIdleConnections = false
     private var mesh: CompiledMesh?
     private var listeners: [DownstreamListener] = []
-    private var connections: ContiguousArray<DownstreamConnection> = []
+    private(set) var connections: ContiguousArray<DownstreamConnection> = []
     private var reader: MailboxReader<WorkerMessage>?
+    private var inboundConnections = 0
     private var runningExchanges = 0
     private let logBuffer = ByteBuffer()
     private let writeLog: @Sendable ([UInt8]) -> Bool
@@ -189,7 +192,11 @@ public final class Worker {
     private func closeIdle() {
         closesIdleConnections = true
         for listener in listeners where listener.direction == .inbound { listener.close() }
-        for connection in connections { connection.closeIfIdle() }
+        // The application's own connections stay: it may be about to send on one of them, and the
+        // answer will say that the connection closes.
+        for connection in connections where connection.direction == .inbound {
+            connection.closeIfIdle()
+        }
     }
 
     private func expire() {
@@ -201,8 +208,16 @@ public final class Worker {
 
     var connectionCount: Int { connections.count }
 
+    /// Each listener has the bound for itself: peers cannot keep the application from calling out.
+    func isFull(_ direction: Direction) -> Bool {
+        let count =
+            direction == .inbound ? inboundConnections : connections.count - inboundConnections
+        return count >= settings.limits.connectionsMax
+    }
+
     func add(_ connection: DownstreamConnection) {
         connection.registryIndex = connections.count
+        if connection.direction == .inbound { inboundConnections += 1 }
         connections.append(connection)
         metrics.adjust(.connectionsActive, connection.direction, by: 1)
     }
@@ -210,6 +225,7 @@ public final class Worker {
     func remove(_ connection: DownstreamConnection) {
         let index = connection.registryIndex
         precondition(connections[index] === connection)
+        if connection.direction == .inbound { inboundConnections -= 1 }
         metrics.adjust(.connectionsActive, connection.direction, by: -1)
         let last = connections.removeLast()
         guard last !== connection else { return }
@@ -291,7 +307,9 @@ public final class Worker {
     private func report() -> WorkerReport {
         WorkerReport(
             worker: index, metrics: metrics.snapshot(), runningExchanges: runningExchanges,
-            connections: connections.count, snapshotVersion: mesh?.snapshot.version,
+            connections: connections.count,
+            awaitedConnections: connections.count { $0.awaitsFirstRequest },
+            snapshotVersion: mesh?.snapshot.version,
             hasIdentity: serverTLS != nil, isDraining: isDraining,
             clusters: mesh.map(clusterReports) ?? [])
     }

@@ -40,6 +40,8 @@ public struct WorkerReport: Sendable {
     public let runningExchanges: Int
     /// Downstream connections.
     public let connections: Int
+    /// Those whose first request has not come yet.
+    public let awaitedConnections: Int
     /// The configuration it routes by; nil before the first.
     public let snapshotVersion: UInt64?
     /// Whether it can secure connections.

@@ -23,7 +23,9 @@ public enum CloseReason: Equatable, Sendable {
     case failed(errno: Int32)
 }
 
-/// A stream socket on one loop. Subclasses override the `on…` methods; all run on the loop's thread.
+/// A stream socket on one loop.
+///
+/// Subclasses override the `on…` methods; all run on the loop's thread.
 open class Connection: EventSource {
     private enum State { case idle, connecting, open, closing, closed }
 
@@ -47,7 +49,9 @@ open class Connection: EventSource {
     /// An unconnected connection; follow with `connect` or use `init(loop:accepted:)`.
     public override init(loop: EventLoop) { super.init(loop: loop) }
 
-    /// Takes an accepted socket. Nothing is delivered before the next turn.
+    /// Takes an accepted socket.
+    ///
+    /// Nothing is delivered before the next turn.
     ///
     /// - Throws: `ReactorError` when the descriptor cannot be watched; it is closed then.
     public init(loop: EventLoop, accepted: consuming AcceptedSocket) throws(ReactorError) {
@@ -64,7 +68,9 @@ open class Connection: EventSource {
         }
     }
 
-    /// Starts connecting. `onConnected`, or `onClosed` with the reason, follows in a later turn.
+    /// Starts connecting.
+    ///
+    /// `onConnected`, or `onClosed` with the reason, follows in a later turn.
     public func connect(to address: InternetAddress) {
         precondition(state == .idle)
         var raw = address.raw
@@ -86,15 +92,21 @@ open class Connection: EventSource {
 
     /// The connection is established.
     open func onConnected() {}
-    /// Bytes arrived; lent during the call. May be called after `pauseReading`.
+    /// Bytes arrived; lent during the call.
+    ///
+    /// May be called after `pauseReading`.
     open func onData(_ bytes: Span<UInt8>) {}
     /// The peer will send no more; this side may still send.
     open func onEnd() {}
-    /// The peer closed its side, or everything, while reading is paused; what it sent before may still
-    /// wait to be read. May be called more than once.
+    /// The peer closed its side, or everything, while reading is paused; what it sent before may
+    /// still wait to be read.
+    ///
+    /// May be called more than once.
     open func onHangUp() {}
     /// Outstanding output fell to the low mark after the connection had been congested.
     open func onRelieved() {}
+    /// The kernel took this many bytes.
+    open func onSent(_ count: Int) {}
     /// Everything is over; called once, last.
     open func onClosed(_ reason: CloseReason) {}
     /// The next turn after `requestResume` or `resumeReading`, before anything is received.
@@ -105,9 +117,9 @@ open class Connection: EventSource {
     // MARK: State
 
     /// Established and not closed by this side.
-    public var isOpen: Bool { state == .open }
+    public var isOpen: Bool { state == .open && !closesAfterFlush }
     /// `close`, `abort` or a failure has happened.
-    public var isClosing: Bool { state == .closing || state == .closed }
+    public var isClosing: Bool { closesAfterFlush || state == .closing || state == .closed }
     /// Bytes accepted by `send` and not yet taken by the kernel.
     public var outstandingBytes: Int { output?.count ?? 0 }
     /// So much is outstanding that the producer should stop until `onRelieved`.
@@ -141,7 +153,9 @@ open class Connection: EventSource {
     }
 
     /// The buffer that leaves at the end of the turn: append to it instead of calling `send` when
-    /// the bytes are made in place. Valid during the caller's own turn only.
+    /// the bytes are made in place.
+    ///
+    /// Valid during the caller's own turn only.
     public func outputBuffer() -> ByteBuffer {
         queueFlush()
         if let output { return output }
@@ -186,8 +200,10 @@ open class Connection: EventSource {
     // MARK: Closing
 
     /// Sends what is outstanding, then FIN, then waits for the peer to stop sending (at most 2 s),
-    /// so that the last response is not destroyed by a reset (RFC 9112 §9.6). Nothing is delivered
-    /// from now on but `onClosed`.
+    /// so that the last response is not destroyed by a reset (RFC 9112 §9.6).
+    ///
+    /// Nothing is delivered from now on but `onClosed`. A peer that takes nothing for
+    /// `closeFlushNanoseconds` is given up.
     public func close() {
         switch state {
         case .idle, .connecting: finishClosing(.local)
@@ -195,6 +211,7 @@ open class Connection: EventSource {
             guard !closesAfterFlush else { return }
             closesAfterFlush = true
             isPaused = false
+            armCloseTimer(ReactorLimits.closeFlushNanoseconds)
             queueFlush()
         case .closing, .closed: break
         }
@@ -254,7 +271,10 @@ open class Connection: EventSource {
         if let output, !output.isEmpty {
             let sent = output.withUnsafeBytes { mesh_send(descriptor, $0.baseAddress, $0.count) }
             guard took(sent, of: output.count) else { return }
-            if sent > 0 { output.consume(sent) }
+            if sent > 0 {
+                output.consume(sent)
+                if closesAfterFlush { armCloseTimer(ReactorLimits.closeFlushNanoseconds) }
+            }
         }
         afterFlush()
     }
@@ -282,7 +302,10 @@ open class Connection: EventSource {
     private func receive() {
         for _ in 0..<ReactorLimits.receivesPerTurnMax {
             let count = mesh_receive(
-                descriptor, loop.receiveBlock, ReactorLimits.receiveBytesMax)
+                descriptor,
+                loop.receiveBlock,
+                ReactorLimits.receiveBytesMax
+            )
             if count > 0 {
                 if count < ReactorLimits.receiveBytesMax && !peerHasClosed { mayRead = false }
                 deliver(count)
@@ -309,7 +332,8 @@ open class Connection: EventSource {
             return
         }
         let block = UnsafePointer(
-            loop.receiveBlock.bindMemory(to: UInt8.self, capacity: count))
+            loop.receiveBlock.bindMemory(to: UInt8.self, capacity: count)
+        )
         onData(Span(_unsafeStart: block, count: count))
     }
 
@@ -341,6 +365,7 @@ open class Connection: EventSource {
 
     /// Notes a short send; false when the connection has failed.
     private func took(_ sent: Int, of count: Int) -> Bool {
+        if sent > 0 { onSent(sent) }
         if sent == count { return true }
         if sent >= 0 || -sent == Int(EAGAIN) {
             canWrite = false
@@ -376,10 +401,14 @@ open class Connection: EventSource {
             return finishClosing(.local)
         }
         state = .closing
-        let timer = Timer()
-        closeTimer = timer
-        loop.arm(timer, afterNanoseconds: ReactorLimits.lingerNanoseconds, target: self)
+        armCloseTimer(ReactorLimits.lingerNanoseconds)
         if mayRead { requestResume() }
+    }
+
+    private func armCloseTimer(_ nanoseconds: UInt64) {
+        let timer = closeTimer ?? Timer()
+        closeTimer = timer
+        loop.arm(timer, afterNanoseconds: nanoseconds, target: self)
     }
 
     private func finishClosing(_ reason: CloseReason) {

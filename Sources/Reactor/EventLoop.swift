@@ -9,8 +9,8 @@
 // - an event key carries a generation: an event of a closed source never reaches its successor
 // - a closed source gets nothing but one `onReleased`, at the end of the turn, never inside the batch
 
-import CLinux
 public import Bytes
+import CLinux
 public import Time
 
 /// A failure of the environment in the reactor.
@@ -25,12 +25,15 @@ public enum ReactorError: Error, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Whether both say the same.
     public static func == (left: ReactorError, right: ReactorError) -> Bool {
         left.description == right.description
     }
 }
 
-/// Something the loop watches. Subclassed inside this module only.
+/// Something the loop watches.
+///
+/// Subclassed inside this module only.
 open class EventSource: TimerTarget {
     /// The loop that owns it.
     public let loop: EventLoop
@@ -102,8 +105,11 @@ public final class EventLoop {
     /// One turn: wait at most `waitMillisecondsMax`, dispatch, run due timers, flush, release.
     public func turn(waitMillisecondsMax: Int32) {
         let count = mesh_epoll_wait(
-            epoll, events, Int32(ReactorLimits.eventsPerTurnMax),
-            waitMilliseconds(atMost: waitMillisecondsMax))
+            epoll,
+            events,
+            Int32(ReactorLimits.eventsPerTurnMax),
+            waitMilliseconds(atMost: waitMillisecondsMax)
+        )
         precondition(count >= 0, "epoll_wait failed: \(count)")
         now = Clock.monotonic()
         turns &+= 1
@@ -165,8 +171,9 @@ public final class EventLoop {
         precondition(code >= 0, "epoll_ctl failed: \(code)")
     }
 
-    /// Forgets `source`; it gets `onReleased` at the end of the turn. The caller closes the
-    /// descriptor, which also takes it out of epoll.
+    /// Forgets `source`; it gets `onReleased` at the end of the turn.
+    ///
+    /// The caller closes the descriptor, which also takes it out of epoll.
     func release(_ source: EventSource) {
         if source.key >= 0 {
             slots[source.key].source = nil
@@ -177,7 +184,9 @@ public final class EventLoop {
         released.append(source)
     }
 
-    /// Calls `flush` on `source` at the end of this turn. The caller makes sure of once.
+    /// Calls `flush` on `source` at the end of this turn.
+    ///
+    /// The caller makes sure of once.
     func flushAtEndOfTurn(_ source: EventSource) { flushing.append(source) }
 
     /// Calls `resume` on `source` at the start of the next turn, which then does not wait.

@@ -1,4 +1,6 @@
-/// Bounds of one event loop. A test checks how they relate.
+/// Bounds of one event loop.
+///
+/// A test checks how they relate.
 public enum ReactorLimits {
     /// Bytes one receive call may return; the loop owns one such block for all its connections.
     ///
@@ -24,6 +26,11 @@ public enum ReactorLimits {
     public static let pooledBuffersMax = 256
     /// Pause of a listener that ran out of descriptors or memory.
     public static let acceptPauseNanoseconds: UInt64 = 100_000_000
+    /// How long a closing connection waits for its peer to take a byte of what is outstanding; any
+    /// progress starts it anew.
+    ///
+    /// Bounds what a peer that never reads can hold.
+    public static let closeFlushNanoseconds: UInt64 = 30_000_000_000
     /// How long a closing connection waits for its peer to stop sending.
     public static let lingerNanoseconds: UInt64 = 2_000_000_000
     /// Bytes a closing connection discards before it gives up waiting.

@@ -43,7 +43,9 @@ public struct AcceptedSocket: ~Copyable {
     }
 }
 
-/// Accepts connections on its loop. Subclasses override the `on…` methods; all run on the loop.
+/// Accepts connections on its loop.
+///
+/// Subclasses override the `on…` methods; all run on the loop.
 open class Listener: EventSource {
     private let socket: ListeningSocket
     private let pauseTimer = Timer()
@@ -63,7 +65,9 @@ open class Listener: EventSource {
     /// The address it is bound to.
     public var address: InternetAddress { socket.address }
 
-    /// A connection was accepted. A socket that is not made a `Connection` is closed.
+    /// A connection was accepted.
+    ///
+    /// A socket that is not made a `Connection` is closed.
     open func onAccept(_ socket: consuming AcceptedSocket) {}
 
     /// Accepting failed for want of descriptors or memory; it starts again by itself.

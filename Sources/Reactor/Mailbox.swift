@@ -3,7 +3,9 @@
 import CLinux
 import Synchronization
 
-/// A bounded queue of messages to one loop. Any thread may post; the loop's thread receives.
+/// A bounded queue of messages to one loop.
+///
+/// Any thread may post; the loop's thread receives.
 public final class Mailbox<Message: Sendable>: Sendable {
     private struct State {
         var messages: [Message] = []
@@ -14,8 +16,9 @@ public final class Mailbox<Message: Sendable>: Sendable {
     private let capacity: Int
     let descriptor: Int32
 
-    /// A mailbox of at most `capacity` waiting messages. Traps when the process has no descriptor
-    /// left, which can only happen at start.
+    /// A mailbox of at most `capacity` waiting messages.
+    ///
+    /// Traps when the process has no descriptor left, which can only happen at start.
     public init(capacity: Int = 65_536) {
         precondition(capacity > 0)
         self.capacity = capacity
@@ -62,7 +65,9 @@ public final class MailboxReader<Message: Sendable>: EventSource {
     ///
     /// - Throws: `ReactorError` when the descriptor cannot be watched.
     public init(
-        loop: EventLoop, mailbox: Mailbox<Message>, onMessage: @escaping (Message) -> Void
+        loop: EventLoop,
+        mailbox: Mailbox<Message>,
+        onMessage: @escaping (Message) -> Void
     ) throws(ReactorError) {
         self.mailbox = mailbox
         self.onMessage = onMessage

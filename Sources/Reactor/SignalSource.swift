@@ -5,11 +5,15 @@ public final class SignalSource: EventSource {
     private let descriptor: Int32
     private let onSignal: (Int32) -> Void
 
-    /// Starts delivering `signals`. They must have been blocked (`block`) before any thread started.
+    /// Starts delivering `signals`.
+    ///
+    /// They must have been blocked (`block`) before any thread started.
     ///
     /// - Throws: `ReactorError` when the kernel refuses.
     public init(
-        loop: EventLoop, signals: [Int32], onSignal: @escaping (Int32) -> Void
+        loop: EventLoop,
+        signals: [Int32],
+        onSignal: @escaping (Int32) -> Void
     ) throws(ReactorError) {
         descriptor = mesh_signalfd(signals, Int32(signals.count))
         self.onSignal = onSignal

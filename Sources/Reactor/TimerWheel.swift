@@ -15,11 +15,15 @@ open class TimerTarget {
     /// For subclasses.
     public init() {}
 
-    /// Runs on the loop's thread when `timer` is due. The timer is disarmed and may be armed again.
+    /// Runs on the loop's thread when `timer` is due.
+    ///
+    /// The timer is disarmed and may be armed again.
     open func onTimer(_ timer: Timer) {}
 }
 
-/// One deadline that can be armed, moved and cancelled. Confined to its loop's thread.
+/// One deadline that can be armed, moved and cancelled.
+///
+/// Confined to its loop's thread.
 ///
 /// While armed, the wheel keeps the timer and its target alive.
 public final class Timer {

@@ -1,12 +1,15 @@
 import CLinux
 
-/// Starts threads. A worker's world is made inside its thread and never leaves it.
+/// Starts threads.
+///
+/// A worker's world is made inside its thread and never leaves it.
 public enum WorkerThread {
     /// Runs `body` on a new thread called `name` (at most 15 bytes are shown).
     ///
     /// - Throws: `ReactorError` when the system gives no thread.
     public static func start(
-        name: String, _ body: @escaping @Sendable () -> Void
+        name: String,
+        _ body: @escaping @Sendable () -> Void
     ) throws(ReactorError) {
         let box = Unmanaged.passRetained(Box(body))
         let code = mesh_thread_start(
@@ -15,7 +18,8 @@ public enum WorkerThread {
                 guard let context else { return }
                 Unmanaged<Box>.fromOpaque(context).takeRetainedValue().body()
             },
-            box.toOpaque())
+            box.toOpaque()
+        )
         guard code >= 0 else {
             box.release()
             throw .systemCall("pthread_create", errno: -code)

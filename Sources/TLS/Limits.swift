@@ -10,6 +10,11 @@ public enum TLSLimits {
     /// us hold OpenSSL's default of 100 KiB.
     public static let peerChainBytesMax = 20_480
 
+    /// Bytes of answers to a peer's key updates over the life of a connection.
+    ///
+    /// An answer has 27 bytes, so that is some 2,400 of them. AES-GCM wants one per 2^24.5 records
+    /// (RFC 8446 §5.5): no connection lives long enough to need so many.
+    public static let answerBytesMax = 65_536
     /// Longest chain accepted below the trust anchor, certificates.
     public static let chainDepthMax = 4
 

@@ -40,6 +40,8 @@ public final class TLSConnection {
     private var phase: Phase
     private var peerHasClosed = false
     private var failure: TLSError?
+    /// What OpenSSL wrote on its own account since the handshake.
+    private var answerBytes = 0
     /// Found by the verification callback of a full handshake.
     private var verified: VerifiedPeer?
     /// Found in the ticket or session that a resumption was offered with; counts only when OpenSSL
@@ -140,13 +142,25 @@ public final class TLSConnection {
     ) -> TLSProgress {
         precondition(phase != .idle, "start() comes first")
         guard phase != .failed, !peerHasClosed else { return progress() }
+        let isAfterHandshake = phase != .handshaking
+        let outputBefore = output.count
         return ciphertext.withUnsafeBytes { raw in
             withLent(raw, output) {
                 let justEstablished = phase == .handshaking && shakeHands()
                 if phase == .established || phase == .shutDown { decrypt(into: plaintext) }
+                if isAfterHandshake { boundAnswers(output.count - outputBefore) }
                 return progress(justEstablished: justEstablished)
             }
         }
+    }
+
+    /// After the handshake OpenSSL answers one thing by itself: KeyUpdate with KeyUpdate (RFC 8446
+    /// §4.6.3), as often as the peer asks. One that asks without end and reads no answer would fill
+    /// our memory, where no back-pressure of the layers above sees it.
+    private func boundAnswers(_ bytes: Int) {
+        answerBytes += bytes
+        guard answerBytes > TLSLimits.answerBytesMax, phase != .failed else { return }
+        fail(.protocolError(reason: "too many key updates"))
     }
 
     /// The transport ended: fine after close_notify, `truncated` otherwise.

@@ -88,7 +88,9 @@ public struct HostTable: Sendable {
         return true
     }
 
-    /// FNV-1a. The table holds configured names only, so an attacker who picks hosts to look up can
+    /// FNV-1a.
+    ///
+    /// The table holds configured names only, so an attacker who picks hosts to look up can
     /// lengthen no chain.
     private static func hash(_ host: Span<UInt8>) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325

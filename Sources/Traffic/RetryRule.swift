@@ -25,7 +25,10 @@ public enum RetryRule {
     /// for an idempotent method repeating is safe (RFC 9110 §9.2.2), for others it is not, because
     /// the application may have acted on it.
     public static func allowsRetry(
-        after failure: AttemptFailure, attempts: Int, isIdempotent: Bool, canReplay: Bool
+        after failure: AttemptFailure,
+        attempts: Int,
+        isIdempotent: Bool,
+        canReplay: Bool
     ) -> Bool {
         guard attempts < attemptsMax, canReplay else { return false }
         switch failure {

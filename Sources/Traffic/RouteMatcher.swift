@@ -1,8 +1,8 @@
 // Whether a request takes a route, compared byte by byte without making a String.
 
+import Bytes
 public import HTTP
 public import MeshModel
-import Bytes
 
 /// One route's conditions, compiled when a snapshot arrives.
 public struct RouteMatcher: Sendable {
@@ -36,8 +36,11 @@ public struct RouteMatcher: Sendable {
         headers = ContiguousArray(
             match.headers.map {
                 Header(
-                    name: ContiguousArray($0.name.utf8), value: ContiguousArray($0.value.utf8))
-            })
+                    name: ContiguousArray($0.name.utf8),
+                    value: ContiguousArray($0.value.utf8)
+                )
+            }
+        )
         if case .any = path, method == nil, headers.isEmpty {
             matchesEverything = true
         } else {

@@ -5,7 +5,9 @@
 // backend having had exactly w of them. Weights are divided by their greatest common divisor first,
 // so 900 to 100 is the sequence of 9 to 1 and is exact over every 10 requests.
 
-/// A deterministic schedule over weighted choices. A value; the caller keeps the position.
+/// A deterministic schedule over weighted choices.
+///
+/// A value; the caller keeps the position.
 public struct WeightedSchedule: Sendable {
     private let weights: ContiguousArray<UInt64>
     private let sum: UInt64

@@ -13,28 +13,45 @@ extension AdminSnapshot {
         var metrics = MetricsSnapshot()
         for report in reports { metrics.merge(report.metrics) }
         self.init(
-            now: Clock.wall(), version: Build.version, notReady: [], isDraining: false,
+            now: Clock.wall(),
+            version: Build.version,
+            notReady: [],
+            isDraining: false,
             metrics: metrics,
             configuration: AdminConfiguration(
-                file: fileText, mesh: nil, source: nil, applied: nil),
+                file: fileText,
+                mesh: nil,
+                source: nil,
+                applied: nil
+            ),
             clusters: AdminCluster.merged(
-                reports.flatMap { $0.clusters.map(AdminCluster.init) }),
-            certificates: [], rotations: 0,
-            process: AdminProcess(residentBytes: residentBytes(), started: started))
+                reports.flatMap { $0.clusters.map(AdminCluster.init) }
+            ),
+            certificates: [],
+            rotations: 0,
+            process: AdminProcess(residentBytes: residentBytes(), started: started)
+        )
     }
 }
 
 extension AdminCluster {
     fileprivate init(_ cluster: WorkerReport.Cluster) {
         self.init(
-            name: cluster.name, activeRequests: cluster.runningRequests,
-            pendingRequests: cluster.pendingRequests, connections: cluster.connections,
+            name: cluster.name,
+            activeRequests: cluster.runningRequests,
+            pendingRequests: cluster.pendingRequests,
+            connections: cluster.connections,
             endpoints: cluster.endpoints.map {
                 Endpoint(
-                    address: $0.address, activeConnections: $0.leased,
-                    idleConnections: $0.idle, dialingConnections: $0.dialing,
-                    pendingRequests: $0.waiting, connectFailures: $0.connectFailures)
-            })
+                    address: $0.address,
+                    activeConnections: $0.leased,
+                    idleConnections: $0.idle,
+                    dialingConnections: $0.dialing,
+                    pendingRequests: $0.waiting,
+                    connectFailures: $0.connectFailures
+                )
+            }
+        )
     }
 }
 
@@ -55,9 +72,13 @@ extension AdminCertificate {
 
     private init(_ certificate: CertificateFacts, use: Use) {
         self.init(
-            use: use, spiffeID: certificate.spiffeID?.description, issuer: certificate.issuer,
-            serial: certificate.serial, notBefore: certificate.notBefore,
-            notAfter: certificate.notAfter)
+            use: use,
+            spiffeID: certificate.spiffeID?.description,
+            issuer: certificate.issuer,
+            serial: certificate.serial,
+            notBefore: certificate.notBefore,
+            notAfter: certificate.notAfter
+        )
     }
 }
 

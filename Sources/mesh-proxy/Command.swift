@@ -2,13 +2,13 @@
 ///
 /// Parsed by hand: swift-argument-parser brings Foundation, which costs a sidecar megabytes for four
 /// words.
-enum Command {
+enum Command: Equatable {
     case run(file: String, child: [String])
     case validate(file: String)
     case version
     case help
 
-    struct Problem: Error {
+    struct Problem: Error, Equatable {
         let text: String
     }
 

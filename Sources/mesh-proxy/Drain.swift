@@ -3,7 +3,8 @@
 //
 //   begin     readiness fails, every response says `Connection: close`
 //   +5 s      inbound stops accepting, idle connections close, the application is told to stop
-//   no exchange and no application left, or the grace period is over: the workers stop
+//   no exchange, no caller about to send its first one (waited for 1 s) and no application left,
+//   or the grace period is over: the workers stop
 //
 // A state machine with the time as argument; it returns what to do.
 
@@ -27,8 +28,11 @@ struct Drain {
     private let closesAt: MonotonicTime
     private let expiresAt: MonotonicTime
     private static let expiryNanoseconds: UInt64 = 1_000_000_000
+    private static let awaitNanoseconds: UInt64 = 1_000_000_000
 
-    /// Begins at `now`. `propagation` is zero when nobody needs to learn: the application is gone.
+    /// Begins at `now`.
+    ///
+    /// `propagation` is zero when nobody needs to learn: the application is gone.
     init(now: MonotonicTime, propagation: Duration, gracePeriod: Duration) {
         closesAt = now + min(propagation, gracePeriod)
         expiresAt = now + gracePeriod
@@ -36,7 +40,11 @@ struct Drain {
 
     /// What is due at `now`, given what still runs.
     mutating func advance(
-        now: MonotonicTime, exchanges: Int, connections: Int, applicationRuns: Bool
+        now: MonotonicTime,
+        exchanges: Int,
+        connections: Int,
+        awaited: Int,
+        applicationRuns: Bool
     ) -> [Action] {
         var actions: [Action] = []
         if phase == .announcing, now >= closesAt {
@@ -45,7 +53,10 @@ struct Drain {
             // What closes idle connections now shows in the next call's numbers.
             return actions
         }
-        if phase == .closing, exchanges == 0, !applicationRuns {
+        // A caller that connected just before the listener closed is sending its request; on a
+        // fresh connection it would not be sent again elsewhere.
+        let isAwaited = awaited > 0 && now < closesAt.advanced(byNanoseconds: Self.awaitNanoseconds)
+        if phase == .closing, exchanges == 0, !isAwaited, !applicationRuns {
             phase = .stopped
             return [.stop]
         }

@@ -66,7 +66,8 @@ struct ConfigurationFile {
             let bytes = try readFile(path)
             return ConfigurationFile(
                 configuration: try ProxyConfiguration.decode(json: bytes, file: path),
-                text: String(decoding: bytes, as: UTF8.self))
+                text: String(decoding: bytes, as: UTF8.self)
+            )
         } catch let problem as FileProblem {
             Terminal.error("mesh-proxy: \(problem)")
         } catch {

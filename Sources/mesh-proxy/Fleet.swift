@@ -14,7 +14,9 @@ enum FleetMessage: Sendable {
     case failed(worker: Int, reason: String)
 }
 
-/// Starts the workers and talks to them. Confined to the control loop.
+/// Starts the workers and talks to them.
+///
+/// Confined to the control loop.
 final class Fleet {
     private struct Query {
         var reports: [WorkerReport] = []
@@ -40,7 +42,9 @@ final class Fleet {
     ///
     /// - Throws: `ReactorError` when an address cannot be bound or a thread started.
     init(
-        loop: EventLoop, log: Log, configuration: ProxyConfiguration,
+        loop: EventLoop,
+        log: Log,
+        configuration: ProxyConfiguration,
         onFailure: @escaping (String) -> Void
     ) throws(ReactorError) {
         self.loop = loop
@@ -58,7 +62,8 @@ final class Fleet {
         for index in 0..<count {
             let sockets = WorkerSockets(
                 outbound: outbound.isEmpty ? nil : outbound[index],
-                inbound: inbound.isEmpty ? nil : inbound[index])
+                inbound: inbound.isEmpty ? nil : inbound[index]
+            )
             try start(index, configuration, sockets)
         }
     }
@@ -82,15 +87,21 @@ final class Fleet {
     }
 
     private func start(
-        _ index: Int, _ configuration: ProxyConfiguration, _ sockets: WorkerSockets
+        _ index: Int,
+        _ configuration: ProxyConfiguration,
+        _ sockets: WorkerSockets
     ) throws(ReactorError) {
         let mailbox = mailboxes[index]
         let control = control
         try WorkerThread.start(name: "worker-\(index)") {
             do {
                 try Worker.run(
-                    index: index, settings: configuration, sockets: sockets, mailbox: mailbox,
-                    writeLog: { control.post(.logLine($0)) })
+                    index: index,
+                    settings: configuration,
+                    sockets: sockets,
+                    mailbox: mailbox,
+                    writeLog: { control.post(.logLine($0)) }
+                )
             } catch {
                 control.post(.failed(worker: index, reason: "\(error)"))
             }
@@ -117,7 +128,9 @@ final class Fleet {
 
     /// One socket for each worker on the same port; the first one chooses it when it is 0.
     private static func bind(
-        _ address: SocketAddress?, count: Int, _ log: Log
+        _ address: SocketAddress?,
+        count: Int,
+        _ log: Log
     ) throws(ReactorError) -> [ListeningSocket] {
         guard let address else { return [] }
         var sockets: [ListeningSocket] = []
@@ -126,7 +139,8 @@ final class Fleet {
             for _ in 0..<count {
                 let socket = try ListeningSocket(
                     address: InternetAddress(bytes: address.addressBytes, port: port),
-                    reusePort: count > 1)
+                    reusePort: count > 1
+                )
                 port = socket.address.port
                 sockets.append(socket)
             }
@@ -152,7 +166,11 @@ final class CallbackTimer: TimerTarget {
 
     func schedule(afterNanoseconds nanoseconds: UInt64, _ action: @escaping () -> Void) {
         self.action = action
-        loop.timers.arm(timer, at: Clock.monotonic().advanced(byNanoseconds: nanoseconds), target: self)
+        loop.timers.arm(
+            timer,
+            at: Clock.monotonic().advanced(byNanoseconds: nanoseconds),
+            target: self
+        )
     }
 
     func cancel() {

@@ -3,12 +3,16 @@ import ControlClient
 import Telemetry
 import Time
 
-/// Log lines of the control loop. Confined to its thread; workers hand over finished lines.
+/// Log lines of the control loop.
+///
+/// Confined to its thread; workers hand over finished lines.
 final class Log {
     private let buffer = ByteBuffer()
 
     func line(
-        _ level: LogLevel, _ message: StaticString, _ fields: [(StaticString, String)] = []
+        _ level: LogLevel,
+        _ message: StaticString,
+        _ fields: [(StaticString, String)] = []
     ) {
         buffer.clear()
         var line = LogLine(into: buffer, time: Clock.wall(), level: level, message: message)
@@ -19,7 +23,9 @@ final class Log {
 
     /// A line of the controller's stream.
     func controlLine(
-        _ level: ControlLogLevel, _ text: String, _ fields: [(name: String, value: String)]
+        _ level: ControlLogLevel,
+        _ text: String,
+        _ fields: [(name: String, value: String)]
     ) {
         let known: LogLevel =
             switch level {

@@ -31,6 +31,9 @@ struct StaticIdentity {
         let identity = try TLSIdentity(certificateChainPEM: texts[0], privateKeyPEM: texts[1])
         contents = now
         return Credentials(
-            identity: identity, trustBundle: [texts[2]], trustDomain: trustDomain)
+            identity: identity,
+            trustBundle: [texts[2]],
+            trustDomain: trustDomain
+        )
     }
 }

@@ -19,6 +19,7 @@ import Time
 final class Supervisor {
     private static let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD]
     private static let drainStepNanoseconds: UInt64 = 50_000_000
+    private static let startUpNanoseconds: UInt64 = 1_000_000_000
     private static let identityCheckNanoseconds: UInt64 = 5_000_000_000
 
     private let loop: EventLoop
@@ -44,6 +45,7 @@ final class Supervisor {
     private var isReady = false
     private let drainTimer: CallbackTimer
     private let identityTimer: CallbackTimer
+    private let startUpTimer: CallbackTimer
 
     /// Runs until told to stop; the exit status.
     static func run(_ file: ConfigurationFile, child: [String]) -> Int32 {
@@ -68,6 +70,7 @@ final class Supervisor {
         loop = try EventLoop()
         drainTimer = CallbackTimer(loop: loop)
         identityTimer = CallbackTimer(loop: loop)
+        startUpTimer = CallbackTimer(loop: loop)
     }
 
     private func start() throws {
@@ -100,27 +103,34 @@ final class Supervisor {
         let address = configuration.admin
         let socket = try ListeningSocket(
             address: InternetAddress(bytes: address.addressBytes, port: address.port),
-            reusePort: false)
+            reusePort: false
+        )
         admin = try AdminServer(
-            loop: loop, socket: socket,
+            loop: loop,
+            socket: socket,
             gather: { [unowned self] completion in
                 gatherReports { completion($0) }
             },
             drain: { [unowned self] in
                 log.line(.info, "draining", [("reason", "POST /drain")])
                 beginDrain(propagation: configuration.drain.propagation)
-            })
+            }
+        )
         announce("admin", socket.address)
     }
 
     private func gatherReports(_ completion: @escaping (AdminSnapshot) -> Void) {
         fleet?.gather { [unowned self] reports in
             var snapshot = AdminSnapshot(
-                reports: reports, fileText: fileText, started: started)
+                reports: reports,
+                fileText: fileText,
+                started: started
+            )
             snapshot.notReady = missing
             snapshot.isDraining = drain != nil
             snapshot.configuration.mesh = mesh
-            snapshot.configuration.source = mesh == nil ? nil : controlClient == nil ? .file : .controller
+            snapshot.configuration.source =
+                mesh == nil ? nil : controlClient == nil ? .file : .controller
             snapshot.configuration.applied = meshApplied
             snapshot.certificates = credentials.map(AdminCertificate.all) ?? []
             snapshot.rotations = rotations
@@ -146,7 +156,8 @@ final class Supervisor {
     }
 
     private func startControlClient(
-        _ controller: ProxyConfiguration.ControllerEndpoint, _ fleet: Fleet
+        _ controller: ProxyConfiguration.ControllerEndpoint,
+        _ fleet: Fleet
     ) throws(ReactorError) {
         guard let directory = configuration.dataDirectory else {
             preconditionFailure("a configuration with a controller has a data directory")
@@ -156,20 +167,29 @@ final class Supervisor {
         let client = ControlClient(
             loop: loop,
             settings: ControlSettings(
-                controller: controller.address, joinTokenFile: controller.joinTokenFile,
-                dataDirectory: directory, proxyVersion: Build.version,
-                instance: instance.string),
+                controller: controller.address,
+                joinTokenFile: controller.joinTokenFile,
+                dataDirectory: directory,
+                proxyVersion: Build.version,
+                instance: instance.string
+            ),
             callbacks: ControlCallbacks(
                 onIdentity: { [unowned self] identity, bundle, domain in
                     use(
                         Credentials(
-                            identity: identity, trustBundle: bundle, trustDomain: domain))
+                            identity: identity,
+                            trustBundle: bundle,
+                            trustDomain: domain
+                        )
+                    )
                 },
                 onSnapshot: { [unowned self] in use($0) },
                 onStatus: { [unowned self] status in
                     if status.canServe(now: Clock.wall()) { becomeReady() }
                 },
-                log: { [log] level, text, fields in log.controlLine(level, text, fields) }))
+                log: { [log] level, text, fields in log.controlLine(level, text, fields) }
+            )
+        )
         controlClient = client
         try client.start()
     }
@@ -180,8 +200,13 @@ final class Supervisor {
         fleet?.post(
             .identity(
                 WorkerIdentity(
-                    identity: credentials.identity, trustBundle: credentials.trustBundle,
-                    trustDomain: credentials.trustDomain, settings: tlsSettings)))
+                    identity: credentials.identity,
+                    trustBundle: credentials.trustBundle,
+                    trustDomain: credentials.trustDomain,
+                    settings: tlsSettings
+                )
+            )
+        )
     }
 
     private func use(_ snapshot: MeshSnapshot) {
@@ -201,11 +226,21 @@ final class Supervisor {
         isReady = true
         log.line(.info, "ready")
         controlClient?.report(.ready)
+        releaseStartUpMemory()
         guard !command.isEmpty else { return }
         do {
             child = try Child(command)
         } catch {
             stop(127, because: "\(command[0]): \(error)")
+        }
+    }
+
+    /// What only the start needed, some 4 MB of mapped code, is given back.
+    ///
+    /// It does not matter when that fails: the kernel then keeps the pages until it needs them.
+    private func releaseStartUpMemory() {
+        startUpTimer.schedule(afterNanoseconds: Self.startUpNanoseconds) {
+            _ = mesh_release_code_pages()
         }
     }
 
@@ -255,8 +290,10 @@ final class Supervisor {
     private func beginDrain(propagation: Duration) {
         guard drain == nil else { return }
         drain = Drain(
-            now: loop.now, propagation: configuration.inbound == nil ? .zero : propagation,
-            gracePeriod: configuration.drain.gracePeriod)
+            now: loop.now,
+            propagation: configuration.inbound == nil ? .zero : propagation,
+            gracePeriod: configuration.drain.gracePeriod
+        )
         controlClient?.report(.draining)
         fleet?.post(.startDrain)
         stepDrain()
@@ -268,7 +305,9 @@ final class Supervisor {
                 now: loop.now,
                 exchanges: reports.reduce(0) { $0 + $1.runningExchanges },
                 connections: reports.reduce(0) { $0 + $1.connections },
-                applicationRuns: child != nil)
+                awaited: reports.reduce(0) { $0 + $1.awaitedConnections },
+                applicationRuns: child != nil
+            )
             for action in actions ?? [] { take(action) }
             guard drain != nil else { return }
             drainTimer.schedule(afterNanoseconds: Self.drainStepNanoseconds) {

@@ -64,11 +64,11 @@ struct OperatorClient {
         let status: HTTPResponseStatus
         let content: Data
         do {
-            let response = try await HTTPClient.shared.execute(request, timeout: timeout)
-            status = response.status
-            content = Data(
-                try await response.body.collect(upTo: Self.answerBytesMax).readableBytesView
-            )
+            (status, content) = try await HTTPClient.withHTTPClient(configuration: Self.settings) {
+                let response = try await $0.execute(request, timeout: timeout)
+                let body = try await response.body.collect(upTo: Self.answerBytesMax)
+                return (response.status, Data(body.readableBytesView))
+            }
         } catch {
             throw Failure(
                 description: "the controller at \(socketPath) did not answer: \(error)"
@@ -81,6 +81,14 @@ struct OperatorClient {
             throw Failure(description: "the controller answered \(status)")
         }
         return try JSON.decoder.decode(Answer.self, from: content)
+    }
+
+    /// Without the client's retries: a socket that refuses belongs to a controller that was killed,
+    /// and whoever asks wants to hear so now, not after the timeout.
+    private static var settings: HTTPClient.Configuration {
+        var settings = HTTPClient.Configuration()
+        settings.connectionPool.retryConnectionEstablishment = false
+        return settings
     }
 
     /// About 100,000 proxies in a status.

@@ -9,12 +9,13 @@ import Time
 /// Sends what it is told and keeps what comes.
 private final class Caller: Connection {
     var received = ""
+    var keepsBytes = true
     var hasEnded = false
     var isClosed = false
     var isConnected = false
 
     override func onConnected() { isConnected = true }
-    override func onData(_ bytes: Span<UInt8>) { received += bytes.string }
+    override func onData(_ bytes: Span<UInt8>) { if keepsBytes { received += bytes.string } }
     override func onEnd() { hasEnded = true }
     override func onClosed(_ reason: CloseReason) { isClosed = true }
 
@@ -32,18 +33,22 @@ private final class Stage {
     private final class Box {
         var waiting: [(AdminSnapshot) -> Void] = []
         var drains = 0
+        var gatherings = 0
         var answersAtOnce = true
     }
 
     var drains: Int { box.drains }
+    var gatherings: Int { box.gatherings }
     var waitingCount: Int { box.waiting.count }
     var answersAtOnce: Bool {
         get { box.answersAtOnce }
         set { box.answersAtOnce = newValue }
     }
 
-    init() throws {
-        let state = try inventedState()
+    init(notReady: [String]? = nil) throws {
+        var invented = try inventedState()
+        invented.notReady = notReady ?? invented.notReady
+        let state = invented
         let box = Box()
         self.box = box
         loop = try EventLoop()
@@ -55,6 +60,7 @@ private final class Stage {
             loop: loop,
             socket: socket,
             gather: { completion in
+                box.gatherings += 1
                 if box.answersAtOnce { completion(state) } else { box.waiting.append(completion) }
             },
             drain: { box.drains += 1 }
@@ -253,6 +259,27 @@ struct AdminServerTests {
         let many = String(repeating: "GET /ready HTTP/1.1\r\n\(host)\r\n", count: 20)
         caller.send(many.utf8Span.span)
         try stage.turnUntil { caller.replyCount == 21 }
+    }
+
+    @Test("A caller that asks without end and reads no answer is answered no further")
+    func unread() throws {
+        // A page as large as what a connection may hold, so that few fill the kernel's buffers.
+        let reason = String(repeating: "a", count: ReactorLimits.congestedAboveBytes)
+        let stage = try Stage(notReady: [reason])
+        let caller = try stage.caller()
+        caller.keepsBytes = false
+        caller.pauseReading()
+        let count = 400
+        let all = String(repeating: "GET /ready HTTP/1.1\r\n\(host)\r\n", count: count)
+        caller.send(all.utf8Span.span)
+        var answered = -1
+        while answered != stage.gatherings {
+            answered = stage.gatherings
+            for _ in 0..<100 { stage.loop.turn(waitMillisecondsMax: 0) }
+        }
+        #expect(answered > 0 && answered < count)
+        caller.resumeReading()
+        try stage.turnUntil { stage.gatherings == count }
     }
 
     @Test("A connection that does nothing is ended by its timer")

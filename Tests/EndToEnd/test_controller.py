@@ -3,12 +3,15 @@
 import collections
 import json
 import os
+import tempfile
 import time
 
 from harness import case
 from harness.app import named
 from harness.case import EndToEndCase
+from harness.certificates import Authority
 from harness.client import RawClient
+from harness.rogue import RogueController, checksum
 from localmesh import manifests
 from localmesh.load import Load
 from localmesh.waiting import eventually
@@ -24,6 +27,11 @@ class ControllerCase(EndToEndCase):
         for name, app in self.inventory.items():
             mesh.add(name, app.port)
         mesh.routes = [self.split(weights or {"inventory-v1": 90, "inventory-v2": 10})]
+        return mesh.start()
+
+    def one_workload(self):
+        mesh = self.mesh()
+        mesh.add("web", self.app().port)
         return mesh.start()
 
     @staticmethod
@@ -131,7 +139,7 @@ class Distribution(ControllerCase):
 
 class Rotation(ControllerCase):
     def test_certificates_rotate_under_load_without_a_failed_request(self):
-        lifetime, rounds = ("20s", 3) if case.is_long else ("6s", 3)
+        lifetime, rounds = ("20s", 3) if case.is_long else ("8s", 2)
         mesh = self.shop(leaf_lifetime=lifetime)
         before = {name: self.rotations(proxy) for name, proxy in mesh.proxies.items()}
         serials = {name: json.dumps(proxy.admin.json("/certs")) for name, proxy in mesh.proxies.items()}
@@ -216,14 +224,50 @@ class ControllerLoss(ControllerCase):
                         self.assertEqual(0, os.stat(path).st_mode & 0o077)
 
 
-class Enrolment(ControllerCase):
-    def _mesh(self):
-        mesh = self.mesh()
-        mesh.add("web", self.app().port)
-        return mesh.start()
+class RogueControllers(ControllerCase):
+    """What a proxy does when something else answers in the controller's place."""
 
+    def _replace_controller(self, mesh, spiffe_id):
+        mesh.controller.kill()
+        authority = Authority.of_controller(self.directory, mesh.data)
+        rogue = RogueController(
+            mesh.controller.stream_port,
+            authority.issue_chain("controller", names=f"URI:{spiffe_id}"))
+        self.addCleanup(rogue.close)
+        return rogue
+
+    def test_a_snapshot_that_does_not_decode_is_refused_and_the_old_one_stays(self):
+        mesh = self.one_workload()
+        proxy = mesh.proxies["web"]
+        before = proxy.admin.json("/config")["mesh"]
+        rogue = self._replace_controller(mesh, "spiffe://mesh.internal/mesh/controller")
+        hello = rogue.message("hello")
+        self.assertEqual(before["version"], hello["version"])
+        body = json.dumps({**before, "version": before["version"] + 1, "surprise": True})
+        rogue.send(type="snapshot", version=before["version"] + 1, previous=before["version"],
+                   checksum=checksum(body), body=body)
+        nack = rogue.message("nack")
+        self.assertEqual(before["version"] + 1, nack["version"])
+        self.assertIn("surprise", nack["reason"])
+        self.assertEqual(before, proxy.admin.json("/config")["mesh"])
+        self.assertTrue(proxy.admin.is_ready())
+
+    def test_a_workload_cannot_pose_as_the_controller(self):
+        mesh = self.one_workload()
+        proxy = mesh.proxies["web"]
+        log = len(proxy.log)
+        rogue = self._replace_controller(mesh, "spiffe://mesh.internal/ns/default/sa/web")
+        eventually(
+            lambda: [entry for entry in proxy.logged(since=log)
+                     if "spiffe://mesh.internal/mesh/controller" in json.dumps(entry)],
+            "the proxy says whom it expected")
+        self.assertEqual([], rogue.received)
+        self.assertTrue(proxy.admin.is_ready())
+
+
+class Enrolment(ControllerCase):
     def test_a_token_is_good_for_one_enrolment(self):
-        mesh = self._mesh()
+        mesh = self.one_workload()
         token = mesh.token("web", "second.token")
         for name, expected in (("first", True), ("again", False)):
             configuration = mesh.configuration("web", token)
@@ -239,7 +283,7 @@ class Enrolment(ControllerCase):
                 self.assertFalse(proxy.logged("ready"))
 
     def test_an_expired_token_is_refused(self):
-        mesh = self._mesh()
+        mesh = self.one_workload()
         token = mesh.token("web", "short.token", ttl="1s")
         with open(token) as file:
             expires = json.load(file)["expires"]
@@ -254,11 +298,11 @@ class Enrolment(ControllerCase):
             "the refusal says that it expired")
 
     def test_a_token_file_is_for_its_owner_alone(self):
-        mesh = self._mesh()
+        mesh = self.one_workload()
         self.assertEqual(0, os.stat(mesh.token("web", "own.token")).st_mode & 0o077)
 
     def test_no_token_for_a_workload_nobody_declared(self):
-        mesh = self._mesh()
+        mesh = self.one_workload()
         status, output, errors = mesh.meshctl(
             "token", "create", "--workload", "stranger", "--out",
             os.path.join(mesh.directory, "stranger.token"), check=False)
@@ -298,15 +342,28 @@ class Meshctl(ControllerCase):
         self.assertNotEqual(0, status)
         self.assertIn("operator.sock", output + errors)
 
-    def test_validate_shows_all_errors_of_all_files(self):
-        directory = os.path.join(self.directory, "candidates")
-        os.mkdir(directory)
-        manifests.save(os.path.join(directory, "a.yaml"), [manifests.workload("web", uses=["ghost"])])
-        manifests.save(os.path.join(directory, "b.yaml"), [manifests.mesh("1s")])
+    def _validate(self, **files):
+        """What validate says of a directory of these."""
+        directory = tempfile.mkdtemp(dir=self.directory)
+        for name, documents in files.items():
+            manifests.save(os.path.join(directory, f"{name}.yaml"), documents)
         status, output, errors = self.command("meshctl", "validate", directory, check=False)
         self.assertNotEqual(0, status)
-        for part in ("ghost", "a.yaml", "b.yaml", "leafLifetime"):
-            self.assertIn(part, output + errors)
+        return output + errors
+
+    def test_validate_shows_all_wrong_values_of_all_files(self):
+        bad_service = manifests.service("orders", "orders", [0])
+        bad_service["spec"]["protcol"] = "http"
+        said = self._validate(a=[manifests.mesh("1s")], b=[bad_service])
+        for part in ("a.yaml", "leafLifetime", "1s", "b.yaml", "port", "protcol"):
+            self.assertIn(part, said)
+
+    def test_validate_shows_all_references_to_nothing(self):
+        said = self._validate(
+            a=[manifests.workload("web", uses=["ghost"])],
+            b=[manifests.service("orders", "nobody", [8080])])
+        for part in ("a.yaml", "ghost", "b.yaml", "nobody"):
+            self.assertIn(part, said)
 
     def test_a_printed_snapshot_runs_a_static_proxy(self):
         directory = os.path.join(self.directory, "static")

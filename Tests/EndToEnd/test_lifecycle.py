@@ -61,6 +61,21 @@ class Drain(EndToEndCase):
             load.wait_for(200)
         self.assertNoFailures(load)
 
+    def test_a_caller_that_connected_just_before_the_end_still_gets_its_answer(self):
+        orders = self.inbound_proxy(self.app(named("orders")))
+        fresh = RawClient(orders.port("inbound"))
+        orders.send(signal.SIGTERM)
+        def listener_is_closed():
+            try:
+                RawClient(orders.port("inbound")).socket.close()
+                return False
+            except ConnectionError:
+                return True
+        eventually(listener_is_closed, "the listener is closed", 5)
+        response = fresh.get("orders")
+        self.assertEqual((200, "close"), (response.status, response.value("Connection")))
+        self.assertEqual(0, orders.wait())
+
     def test_the_proxy_in_front_of_the_caller_never_refuses_while_it_drains(self):
         app = self.app(named("orders"))
         web = self.proxy("web", {

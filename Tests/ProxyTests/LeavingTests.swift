@@ -19,7 +19,9 @@ struct LeavingTests {
 
     @Test(
         "a caller that leaves before or inside the response ends the work upstream at once",
-        arguments: ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"], [true, false])
+        arguments: ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"],
+        [true, false]
+    )
     func caller(response: String, resets: Bool) throws {
         let (bench, application) = try bench()
         let caller = try bench.caller()
@@ -38,7 +40,8 @@ struct LeavingTests {
 
     @Test(
         "a caller that leaves is noticed also while its further requests are held back",
-        arguments: [true, false])
+        arguments: [true, false]
+    )
     func callerWithHeldRequests(resets: Bool) throws {
         let (bench, application) = try bench()
         let caller = try bench.caller()

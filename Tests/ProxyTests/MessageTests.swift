@@ -20,7 +20,8 @@ struct MessageTests {
 
     @Test(
         "request and response arrive the same however their bytes are split",
-        arguments: [1, 2, 3, 7, 64])
+        arguments: [1, 2, 3, 7, 64]
+    )
     func splits(size: Int) throws {
         let (bench, application) = try bench()
         let caller = try bench.caller()
@@ -37,7 +38,9 @@ struct MessageTests {
         #expect(
             seen.hasPrefix(
                 "PUT /x HTTP/1.1\r\nHost: orders\r\nTrailer: Sum\r\n"
-                    + "Transfer-Encoding: chunked\r\n\r\n"))
+                    + "Transfer-Encoding: chunked\r\n\r\n"
+            )
+        )
         #expect(unchunked(seen) == "hello world")
         let response =
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -65,7 +68,9 @@ struct MessageTests {
         let upstream = try bench.accepted(application)
         for path in paths {
             try bench.expect(
-                upstream, receives: "GET \(path) HTTP/1.1\r\nHost: orders\r\n\r\n")
+                upstream,
+                receives: "GET \(path) HTTP/1.1\r\nHost: orders\r\n\r\n"
+            )
             bench.loop.settle()
             #expect(upstream.text.hasPrefix("GET \(path) "), "nothing before the answer")
             upstream.forget()
@@ -84,8 +89,10 @@ struct MessageTests {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         caller.write(
-            "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n" + get + "HEAD / HTTP/1.1\r\nHost: nobody\r\n\r\n"
-                + get)
+            "GET / HTTP/1.1\r\nHost: nobody\r\n\r\n" + get
+                + "HEAD / HTTP/1.1\r\nHost: nobody\r\n\r\n"
+                + get
+        )
         let upstream = try bench.accepted(application)
         for _ in 0..<2 {
             try bench.expect(upstream, receives: get)
@@ -126,8 +133,12 @@ struct MessageTests {
         let caller = try bench.caller()
         let head = "HEAD / HTTP/1.1\r\nHost: orders\r\n\r\n"
         try bench.exchange(
-            caller, head, { try bench.accepted(application) }, sees: head,
-            answers: "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            caller,
+            head,
+            { try bench.accepted(application) },
+            sees: head,
+            answers: "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+        )
         let upstream = application.connections[0]
         for response in [
             "HTTP/1.1 204 No Content\r\nETag: x\r\n\r\n",
@@ -136,9 +147,13 @@ struct MessageTests {
             try bench.exchange(caller, get, { upstream }, sees: get, answers: response)
         }
         try bench.exchange(
-            caller, get, { upstream }, sees: get,
+            caller,
+            get,
+            { upstream },
+            sees: get,
             answers: "HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
-            delivered: "HTTP/1.1 204 No Content\r\n\r\n")
+            delivered: "HTTP/1.1 204 No Content\r\n\r\n"
+        )
         #expect(application.connections.count == 1)
         try bench.finish()
     }
@@ -149,8 +164,12 @@ struct MessageTests {
         let caller = try bench.caller()
         let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
         try bench.exchange(
-            caller, get, { try bench.accepted(application) }, sees: get,
-            answers: hints + hints + ok)
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: hints + hints + ok
+        )
         let old = try bench.caller()
         old.write("GET / HTTP/1.0\r\nHost: orders\r\n\r\n")
         let upstream = application.connections[0]
@@ -158,7 +177,8 @@ struct MessageTests {
         upstream.write(hints + ok)
         try bench.loop.until { old.isOver }
         #expect(
-            old.text == "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            old.text == "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+        )
         try bench.finish()
     }
 
@@ -167,16 +187,19 @@ struct MessageTests {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         caller.write(
-            "GET / HTTP/1.1\r\nHost: orders\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            "GET / HTTP/1.1\r\nHost: orders\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
         let upstream = try bench.accepted(application)
         try bench.expect(upstream, receives: get)
         upstream.write(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
         try bench.loop.until { caller.text.hasSuffix("}\n") }
         #expect(caller.text.hasPrefix("HTTP/1.1 502 "))
         try bench.loop.until { upstream.isOver }
         #expect(
-            bench.metrics.value(.malformedResponses, .outbound, label: "unexpected_upgrade") == 1)
+            bench.metrics.value(.malformedResponses, .outbound, label: "unexpected_upgrade") == 1
+        )
         try bench.finish()
     }
 
@@ -203,9 +226,14 @@ struct MessageTests {
         let caller = try bench.caller()
         let request = "GET / HTTP/1.0\r\nHost: orders\r\nConnection: keep-alive\r\n\r\n"
         try bench.exchange(
-            caller, request, { try bench.accepted(application) }, sees: get, answers: ok,
+            caller,
+            request,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok,
             delivered:
-                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok")
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
+        )
         caller.forget()
         let upstream = application.connections[0]
         caller.write(request)
@@ -243,7 +271,8 @@ struct MessageTests {
         #expect(
             caller.text
                 == "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n"
-                + "Connection: close\r\n\r\n")
+                + "Connection: close\r\n\r\n"
+        )
         #expect(upstream.isOver)
         try bench.finish()
     }
@@ -273,16 +302,31 @@ struct MessageTests {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         try bench.exchange(
-            caller, get, { try bench.accepted(application) }, sees: get,
-            answers: ok + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", delivered: ok)
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+            delivered: ok
+        )
         try bench.exchange(
-            caller, get, { try bench.accepted(application, 2) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application, 2) },
+            sees: get,
+            answers: ok
+        )
         #expect(application.connections[0].isOver)
         // The same in two deliveries: the connection is idle already.
         application.connections[1].write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         try bench.loop.until { application.connections[1].isOver }
         try bench.exchange(
-            caller, get, { try bench.accepted(application, 3) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application, 3) },
+            sees: get,
+            answers: ok
+        )
         try bench.finish()
     }
 
@@ -291,23 +335,36 @@ struct MessageTests {
         arguments: [
             BadRequest("GET / HTTP/1.1\r\n\r\n", 400, "missing_host"),
             BadRequest("GET / HTTP/1.1\r\nHost: orders\nA: b\r\n\r\n", 400, "bare_line_feed"),
-            BadRequest("GET / HTTP/1.1\r\nHost: orders\r\nHost: orders\r\n\r\n", 400, "duplicate_host"),
+            BadRequest(
+                "GET / HTTP/1.1\r\nHost: orders\r\nHost: orders\r\n\r\n",
+                400,
+                "duplicate_host"
+            ),
             BadRequest(
                 "POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 3\r\n"
-                    + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+                    + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                400,
                 "content_length_with_transfer_encoding"
             ),
-            BadRequest("CONNECT orders:80 HTTP/1.1\r\nHost: orders:80\r\n\r\n", 501, "connect_refused"),
+            BadRequest(
+                "CONNECT orders:80 HTTP/1.1\r\nHost: orders:80\r\n\r\n",
+                501,
+                "connect_refused"
+            ),
             BadRequest("GET / HTTP/2.0\r\nHost: orders\r\n\r\n", 505, "unsupported_version"),
             BadRequest(
-                "GET /\(String(repeating: "a", count: 17_000)) HTTP/1.1\r\n\r\n", 414,
+                "GET /\(String(repeating: "a", count: 17_000)) HTTP/1.1\r\n\r\n",
+                414,
                 "request_line_too_long"
             ),
             BadRequest(
                 "GET / HTTP/1.1\r\nHost: orders\r\n"
-                    + String(repeating: "A: b\r\n", count: 200) + "\r\n", 431, "too_many_fields"
+                    + String(repeating: "A: b\r\n", count: 200) + "\r\n",
+                431,
+                "too_many_fields"
             ),
-        ])
+        ]
+    )
     fileprivate func malformed(_ bad: BadRequest) throws {
         let (bench, application) = try bench()
         let caller = try bench.caller()
@@ -327,14 +384,17 @@ struct MessageTests {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         caller.write(
-            "POST / HTTP/1.1\r\nHost: orders\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            "POST / HTTP/1.1\r\nHost: orders\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        )
         let upstream = try bench.accepted(application)
         try bench.loop.until { upstream.text.hasSuffix("abc\r\n") }
         caller.write("zz\r\n")
         try bench.loop.until { caller.isOver && upstream.isOver }
         #expect(statuses(caller.text) == [400])
         #expect(upstream.text.hasSuffix("abc\r\n"))
-        #expect(bench.metrics.value(.malformedRequests, .outbound, label: "invalid_chunk_size") == 1)
+        #expect(
+            bench.metrics.value(.malformedRequests, .outbound, label: "invalid_chunk_size") == 1
+        )
         try bench.finish()
     }
 
@@ -344,10 +404,12 @@ struct MessageTests {
             Answer("status", "HTTP/1.1 2x0 OK\r\n\r\n"),
             Answer(
                 "two lengths",
-                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"),
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"
+            ),
             Answer("field name", "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n"),
             Answer("another protocol", "SSH-2.0-OpenSSH\r\n"),
-        ])
+        ]
+    )
     fileprivate func malformedResponse(_ response: Answer) throws {
         let (bench, application) = try bench()
         let caller = try bench.caller()
@@ -362,7 +424,12 @@ struct MessageTests {
         #expect(bench.metrics.value(.malformedResponses, .outbound) == 1)
         #expect(!caller.isOver)
         try bench.exchange(
-            caller, get, { try bench.accepted(application, 2) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application, 2) },
+            sees: get,
+            answers: ok
+        )
         try bench.finish()
     }
 
@@ -371,11 +438,15 @@ struct MessageTests {
         arguments: [
             Answer("length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"),
             Answer(
-                "chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"),
+                "chunks",
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+            ),
             Answer(
                 "malformed chunk",
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxx\r\n"),
-        ])
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxx\r\n"
+            ),
+        ]
+    )
     fileprivate func truncated(_ response: Answer) throws {
         let (bench, application) = try bench()
         let caller = try bench.caller()

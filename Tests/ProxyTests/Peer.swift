@@ -12,6 +12,8 @@ final class Peer: Connection {
     private(set) var hasEnded = false
     private(set) var closed: CloseReason?
     private(set) var tlsFailure: TLSError?
+    /// Closes as soon as its first flight of the handshake is out.
+    var closesAfterFirstFlight = false
     /// Takes received bytes instead of `received`.
     var onBytes: ((Span<UInt8>) -> Void)?
     /// Runs after every delivery, with everything received so far.
@@ -25,7 +27,9 @@ final class Peer: Connection {
     }
 
     init(
-        loop: EventLoop, accepted: consuming AcceptedSocket, tls: TLSConnection?
+        loop: EventLoop,
+        accepted: consuming AcceptedSocket,
+        tls: TLSConnection?
     ) throws(ReactorError) {
         self.tls = tls
         try super.init(loop: loop, accepted: accepted)
@@ -73,6 +77,7 @@ final class Peer: Connection {
         let plaintext = ByteBuffer()
         let progress = tls.receive(bytes, plaintext: plaintext, output: outputBuffer())
         if progress.justEstablished { isReady = true }
+        if closesAfterFirstFlight { close() }
         if !plaintext.isEmpty { plaintext.withSpan { take($0) } }
         if let failure = progress.failure {
             tlsFailure = failure

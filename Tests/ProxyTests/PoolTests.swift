@@ -42,20 +42,54 @@ struct PoolTests {
         try bench.finish()
     }
 
+    @Test("bytes are counted on both sides, both ways, heads included")
+    func bytes() throws {
+        let (bench, application) = try bench()
+        let caller = try bench.caller()
+        try bench.exchange(
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok
+        )
+        #expect(
+            bench.metrics.value(.downstreamBytesReceived, .outbound) == UInt64(get.utf8.count))
+        #expect(bench.metrics.value(.downstreamBytesSent, .outbound) == UInt64(ok.utf8.count))
+        #expect(bench.metrics.value(.upstreamBytesReceived, .outbound) == UInt64(ok.utf8.count))
+        // Trace fields were added on the way.
+        #expect(bench.metrics.value(.upstreamBytesSent, .outbound) > UInt64(get.utf8.count))
+        try bench.finish()
+    }
+
     @Test("a service that says Connection: close, or speaks HTTP/1.0, gets a new connection")
     func notKept() throws {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         try bench.exchange(
-            caller, get, { try bench.accepted(application) }, sees: get,
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
             answers: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
-            delivered: ok)
+            delivered: ok
+        )
         try bench.loop.until { application.connections[0].isOver }
         try bench.exchange(
-            caller, get, { try bench.accepted(application, 2) }, sees: get,
-            answers: "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", delivered: ok)
+            caller,
+            get,
+            { try bench.accepted(application, 2) },
+            sees: get,
+            answers: "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            delivered: ok
+        )
         try bench.exchange(
-            caller, get, { try bench.accepted(application, 3) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application, 3) },
+            sees: get,
+            answers: ok
+        )
         try bench.finish()
     }
 
@@ -64,7 +98,12 @@ struct PoolTests {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         try bench.exchange(
-            caller, get, { try bench.accepted(application) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok
+        )
         application.connections[0].close()
         try bench.loop.until {
             bench.metrics.value(.upstreamConnectionsActive, .outbound) == 0
@@ -72,7 +111,12 @@ struct PoolTests {
         #expect(bench.metrics.value(.upstreamConnectionsIdle, .outbound) == 0)
         let post = "POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 1\r\n\r\nx"
         try bench.exchange(
-            caller, post, { try bench.accepted(application, 2) }, sees: post, answers: ok)
+            caller,
+            post,
+            { try bench.accepted(application, 2) },
+            sees: post,
+            answers: ok
+        )
         try bench.finish()
     }
 
@@ -83,7 +127,12 @@ struct PoolTests {
         try bench.serve([application.socketAddress], idleTimeout: .milliseconds(50))
         let caller = try bench.caller()
         try bench.exchange(
-            caller, get, { try bench.accepted(application) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok
+        )
         caller.write(get)
         let upstream = application.connections[0]
         upstream.forget()
@@ -101,13 +150,19 @@ struct PoolTests {
 
     /// A connection that dies under the request of `method`, after one that went well on it.
     private func stale(
-        _ request: String, body: (Peer) throws -> Void = { _ in },
+        _ request: String,
+        body: (Peer) throws -> Void = { _ in },
         _ check: (ProxyBench, Application, Peer) throws -> Void
     ) throws {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         try bench.exchange(
-            caller, get, { try bench.accepted(application) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok
+        )
         let old = application.connections[0]
         old.forget()
         caller.forget()
@@ -146,7 +201,12 @@ struct PoolTests {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         try bench.exchange(
-            caller, get, { try bench.accepted(application) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok
+        )
         let old = application.connections[0]
         old.forget()
         caller.forget()
@@ -166,7 +226,9 @@ struct PoolTests {
     @Test("a POST is never repeated: the service may have acted on it")
     func stalePost() throws {
         try stale("POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: 5\r\n\r\nhello") {
-            bench, application, caller in
+            bench,
+            application,
+            caller in
             try bench.loop.until { caller.text.hasSuffix("}\n") }
             #expect(statuses(caller.text) == [502])
             #expect(application.connections.count == 1)
@@ -179,7 +241,12 @@ struct PoolTests {
         let (bench, application) = try bench()
         let caller = try bench.caller()
         try bench.exchange(
-            caller, get, { try bench.accepted(application) }, sees: get, answers: ok)
+            caller,
+            get,
+            { try bench.accepted(application) },
+            sees: get,
+            answers: ok
+        )
         let old = application.connections[0]
         old.forget()
         caller.forget()
@@ -213,7 +280,8 @@ struct PoolTests {
         }
         #expect(bench.metrics.value(.retries, .outbound, label: "connect_failed") >= 1)
         #expect(
-            bench.metrics.value(.upstreamConnectFailures, .outbound, label: "connect_failed") >= 1)
+            bench.metrics.value(.upstreamConnectFailures, .outbound, label: "connect_failed") >= 1
+        )
         try bench.finish()
     }
 
@@ -221,7 +289,9 @@ struct PoolTests {
     func refused(connections: Int) throws {
         let bench = try ProxyBench()
         try bench.serve(
-            [try bench.closedPort()], limits: ClusterLimits(connections: connections))
+            [try bench.closedPort()],
+            limits: ClusterLimits(connections: connections)
+        )
         let caller = try bench.caller()
         caller.write(get)
         try bench.loop.until { caller.text.hasSuffix("}\n") }
@@ -277,7 +347,8 @@ struct PoolTests {
         try bench.loop.until { callers[2].text.hasSuffix("}\n") }
         #expect(statuses(callers[2].text) == [503])
         #expect(
-            bench.metrics.value(.localReplies, .outbound, label: "too_many_pending_requests") == 1)
+            bench.metrics.value(.localReplies, .outbound, label: "too_many_pending_requests") == 1
+        )
         let report = try bench.report()
         #expect(report.clusters[0].pendingRequests == 1 && report.clusters[0].connections == 1)
         for caller in callers[..<2] {
@@ -315,7 +386,9 @@ struct PoolTests {
         let bench = try ProxyBench()
         let applications = [try bench.application(), try bench.application()]
         try bench.serve(
-            applications.map(\.socketAddress), limits: ClusterLimits(connections: 1))
+            applications.map(\.socketAddress),
+            limits: ClusterLimits(connections: 1)
+        )
         let caller = try bench.caller()
         for round in 0..<4 {
             let application = applications[round % 2]
@@ -356,7 +429,8 @@ struct PoolTests {
         let backend = try ProxyBench.listen()
         let bench = try ProxyBench(
             limits: RequestLimits(connectionsMax: 1),
-            application: .loopback(port: backend.address.port))
+            application: .loopback(port: backend.address.port)
+        )
         let outside = try bench.inboundCaller()
         let inside = try bench.caller()
         bench.loop.settle()

@@ -32,7 +32,8 @@ final class LogSink: Sendable {
 extension EventLoop {
     /// Turns until `condition` holds; at most 20 s, which only a failing test takes.
     func until(
-        _ what: @autoclosure () -> String = "", at location: SourceLocation = #_sourceLocation,
+        _ what: @autoclosure () -> String = "",
+        at location: SourceLocation = #_sourceLocation,
         _ condition: () -> Bool
     ) throws {
         let deadline = Clock.monotonic() + .seconds(20)
@@ -63,20 +64,29 @@ final class ProxyBench {
     private var version: UInt64 = 0
 
     init(
-        loop: EventLoop? = nil, limits: RequestLimits = .default,
-        application: SocketAddress? = nil, inboundTLS: Bool = false,
+        loop: EventLoop? = nil,
+        limits: RequestLimits = .default,
+        application: SocketAddress? = nil,
+        inboundTLS: Bool = false,
         accessLog: AccessLogLevel = .all
     ) throws {
         let loop = try loop ?? EventLoop()
         self.loop = loop
         let inbound = application.map {
             ProxyConfiguration.Inbound(
-                listen: .loopback(port: 0), application: $0, plaintext: !inboundTLS)
+                listen: .loopback(port: 0),
+                application: $0,
+                plaintext: !inboundTLS
+            )
         }
         let settings = try ProxyConfiguration(
-            outbound: .loopback(port: 0), inbound: inbound,
-            controller: .init(address: .loopback(port: 1)), dataDirectory: "/nonexistent",
-            accessLog: accessLog, limits: limits)
+            outbound: .loopback(port: 0),
+            inbound: inbound,
+            controller: .init(address: .loopback(port: 1)),
+            dataDirectory: "/nonexistent",
+            accessLog: accessLog,
+            limits: limits
+        )
         let log = log
         worker = try Worker(index: 0, settings: settings, loop: loop) { log.take($0) }
         let outboundSocket = try Self.listen()
@@ -88,7 +98,9 @@ final class ProxyBench {
 
     static func listen() throws -> ListeningSocket {
         try ListeningSocket(
-            address: InternetAddress(bytes: [127, 0, 0, 1], port: 0), reusePort: false)
+            address: InternetAddress(bytes: [127, 0, 0, 1], port: 0),
+            reusePort: false
+        )
     }
 
     // MARK: Around the worker
@@ -98,6 +110,9 @@ final class ProxyBench {
         applications.append(made)
         return made
     }
+
+    /// Has `finish` end an application made before the worker.
+    func adopt(_ application: Application) { applications.append(application) }
 
     /// An address where nobody listens.
     func closedPort() throws -> SocketAddress {
@@ -124,7 +139,8 @@ final class ProxyBench {
 
     /// The `number`th connection (from 1) that `application` accepted.
     func accepted(
-        _ application: Application, _ number: Int = 1,
+        _ application: Application,
+        _ number: Int = 1,
         at location: SourceLocation = #_sourceLocation
     ) throws -> Peer {
         try loop.until("connection \(number) to the application", at: location) {
@@ -137,29 +153,47 @@ final class ProxyBench {
 
     /// A service of one route to one cluster.
     static func service(
-        _ name: String = "orders", port: UInt16 = 80, timeouts: RouteTimeouts = .default
+        _ name: String = "orders",
+        port: UInt16 = 80,
+        timeouts: RouteTimeouts = .default
     ) -> VirtualService {
         VirtualService(
-            name: name, hosts: [name, "\(name).default"], port: port,
+            name: name,
+            hosts: [name, "\(name).default"],
+            port: port,
             routes: [
                 Route(
-                    name: name, backends: [WeightedCluster(cluster: name)], timeouts: timeouts)
-            ])
+                    name: name,
+                    backends: [WeightedCluster(cluster: name)],
+                    timeouts: timeouts
+                )
+            ]
+        )
     }
 
     static func cluster(
-        _ name: String = "orders", _ endpoints: [SocketAddress],
-        security: ClusterSecurity = .plaintext, connectTimeout: Duration = .seconds(10),
-        idleTimeout: Duration = .seconds(600), limits: ClusterLimits = .default
+        _ name: String = "orders",
+        _ endpoints: [SocketAddress],
+        security: ClusterSecurity = .plaintext,
+        connectTimeout: Duration = .seconds(10),
+        idleTimeout: Duration = .seconds(600),
+        limits: ClusterLimits = .default
     ) -> Cluster {
         Cluster(
-            name: name, security: security, endpoints: endpoints.map { Endpoint(address: $0) },
-            connectTimeout: connectTimeout, idleTimeout: idleTimeout, limits: limits)
+            name: name,
+            security: security,
+            endpoints: endpoints.map { Endpoint(address: $0) },
+            connectTimeout: connectTimeout,
+            idleTimeout: idleTimeout,
+            limits: limits
+        )
     }
 
     func apply(
-        _ services: [VirtualService], _ clusters: [Cluster],
-        inbound: InboundService = InboundService(name: "web"), trustDomain: String = "mesh.test"
+        _ services: [VirtualService],
+        _ clusters: [Cluster],
+        inbound: InboundService = InboundService(name: "web"),
+        trustDomain: String = "mesh.test"
     ) throws {
         guard let domain = TrustDomain(trustDomain),
             let workload = SPIFFEID(trustDomain: domain, path: "/ns/default/sa/web")
@@ -168,23 +202,40 @@ final class ProxyBench {
         worker.take(
             .snapshot(
                 try MeshSnapshot(
-                    version: version, trustDomain: domain, workload: workload, trustBundle: [],
-                    inbound: inbound, services: services, clusters: clusters)))
+                    version: version,
+                    trustDomain: domain,
+                    workload: workload,
+                    trustBundle: [],
+                    inbound: inbound,
+                    services: services,
+                    clusters: clusters
+                )
+            )
+        )
     }
 
     /// One service `orders` at these endpoints.
     func serve(
-        _ endpoints: [SocketAddress], timeouts: RouteTimeouts = .default,
-        security: ClusterSecurity = .plaintext, connectTimeout: Duration = .seconds(10),
-        idleTimeout: Duration = .seconds(600), limits: ClusterLimits = .default
+        _ endpoints: [SocketAddress],
+        timeouts: RouteTimeouts = .default,
+        security: ClusterSecurity = .plaintext,
+        connectTimeout: Duration = .seconds(10),
+        idleTimeout: Duration = .seconds(600),
+        limits: ClusterLimits = .default
     ) throws {
         try apply(
             [Self.service(timeouts: timeouts)],
             [
                 Self.cluster(
-                    "orders", endpoints, security: security, connectTimeout: connectTimeout,
-                    idleTimeout: idleTimeout, limits: limits)
-            ])
+                    "orders",
+                    endpoints,
+                    security: security,
+                    connectTimeout: connectTimeout,
+                    idleTimeout: idleTimeout,
+                    limits: limits
+                )
+            ]
+        )
     }
 
     // MARK: Numbers
@@ -202,7 +253,9 @@ final class ProxyBench {
 
     /// Turns until `peer` has received `expected` and nothing else, traces left out.
     func expect(
-        _ peer: Peer, receives expected: String, at location: SourceLocation = #_sourceLocation
+        _ peer: Peer,
+        receives expected: String,
+        at location: SourceLocation = #_sourceLocation
     ) throws {
         do {
             try loop.until(at: location) {
@@ -216,8 +269,12 @@ final class ProxyBench {
 
     /// Sends `request` on `caller`, has `upstream` see `forwarded`, answer, and the caller get it.
     func exchange(
-        _ caller: Peer, _ request: String, _ upstream: () throws -> Peer, sees forwarded: String,
-        answers response: String, delivered: String? = nil,
+        _ caller: Peer,
+        _ request: String,
+        _ upstream: () throws -> Peer,
+        sees forwarded: String,
+        answers response: String,
+        delivered: String? = nil,
         at location: SourceLocation = #_sourceLocation
     ) throws {
         caller.forget()
@@ -230,7 +287,10 @@ final class ProxyBench {
     }
 
     /// Ends the test: everybody leaves, and nothing may be left behind.
-    func finish(at location: SourceLocation = #_sourceLocation) throws {
+    func finish(
+        sharesLoop: Bool = false,
+        at location: SourceLocation = #_sourceLocation
+    ) throws {
         let leaks = watchedObjects()
         // With a reset: an end would wait behind what a paused worker has not read.
         for caller in callers { caller.reset() }
@@ -257,12 +317,22 @@ final class ProxyBench {
         }
         callers.removeAll()
         loop.turn(waitMillisecondsMax: 0)
-        #expect(loop.timers.count == 0, "timers left", sourceLocation: location)
+        if !sharesLoop {
+            #expect(loop.timers.count == armedSweeps, "timers left", sourceLocation: location)
+        }
         let leaked = leaks.compactMap(\.value)
         #expect(leaked.isEmpty, sourceLocation: location)
         for application in applications { application.close() }
         worker.take(.expire)
         loop.turn(waitMillisecondsMax: 0)
+    }
+
+    /// The pool of the local application stays, and may look through its connections once more.
+    private var armedSweeps: Int {
+        let mesh = Mirror(reflecting: worker).descendant("mesh") as? CompiledMesh
+        return (mesh?.application?.pools ?? []).count {
+            (Mirror(reflecting: $0).descendant("sweep") as? Timer)?.isArmed ?? false
+        }
     }
 
     /// Everything that must be gone once its connection is, held weakly.

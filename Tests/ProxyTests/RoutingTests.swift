@@ -19,14 +19,25 @@ struct RoutingTests {
             [
                 ProxyBench.cluster("orders", [orders.socketAddress]),
                 ProxyBench.cluster("stock", [stock.socketAddress]),
-            ])
+            ]
+        )
         let caller = try bench.caller()
         let request = "GET /a%20b?c=d HTTP/1.1\r\nHost: ORDERS:80\r\nX-CamelCase: A b\r\n\r\n"
         try bench.exchange(
-            caller, request, { try bench.accepted(orders) }, sees: request, answers: ok)
+            caller,
+            request,
+            { try bench.accepted(orders) },
+            sees: request,
+            answers: ok
+        )
         let other = "POST / HTTP/1.1\r\nhost: stock.default\r\nContent-Length: 3\r\n\r\nabc"
         try bench.exchange(
-            caller, other, { try bench.accepted(stock) }, sees: other, answers: ok)
+            caller,
+            other,
+            { try bench.accepted(stock) },
+            sees: other,
+            answers: ok
+        )
         #expect(bench.metrics.requestCount(.outbound) == 2)
         try bench.finish()
     }
@@ -38,9 +49,12 @@ struct RoutingTests {
         try bench.serve([orders.socketAddress])
         let caller = try bench.caller()
         try bench.exchange(
-            caller, "GET http://orders/x?y HTTP/1.1\r\nHost: elsewhere\r\nA: b\r\n\r\n",
+            caller,
+            "GET http://orders/x?y HTTP/1.1\r\nHost: elsewhere\r\nA: b\r\n\r\n",
             { try bench.accepted(orders) },
-            sees: "GET /x?y HTTP/1.1\r\nA: b\r\nHost: orders\r\n\r\n", answers: ok)
+            sees: "GET /x?y HTTP/1.1\r\nA: b\r\nHost: orders\r\n\r\n",
+            answers: ok
+        )
         try bench.finish()
     }
 
@@ -49,11 +63,14 @@ struct RoutingTests {
         let bench = try ProxyBench()
         let orders = try bench.application()
         let route = Route(
-            name: "orders", match: RouteMatch(path: .prefix("/api")),
-            backends: [WeightedCluster(cluster: "orders")])
+            name: "orders",
+            match: RouteMatch(path: .prefix("/api")),
+            backends: [WeightedCluster(cluster: "orders")]
+        )
         try bench.apply(
             [VirtualService(name: "orders", hosts: ["orders"], port: 80, routes: [route])],
-            [ProxyBench.cluster("orders", [orders.socketAddress])])
+            [ProxyBench.cluster("orders", [orders.socketAddress])]
+        )
         let caller = try bench.caller()
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         for (host, path, cause) in [
@@ -63,7 +80,8 @@ struct RoutingTests {
             caller.forget()
             caller.write(
                 "GET \(path) HTTP/1.1\r\nHost: \(host)\r\n"
-                    + "traceparent: 00-\(trace)-00f067aa0ba902b7-01\r\n\r\n")
+                    + "traceparent: 00-\(trace)-00f067aa0ba902b7-01\r\n\r\n"
+            )
             try bench.loop.until { caller.text.hasSuffix("}\n") }
             #expect(caller.text.hasPrefix("HTTP/1.1 404 Not Found\r\n"))
             #expect(field("content-type", in: caller.text) == "application/problem+json")
@@ -101,8 +119,12 @@ struct RoutingTests {
         bench.loop.settle()
         #expect(caller.text.hasSuffix("\r\n\r\n"))
         try bench.exchange(
-            caller, "GET / HTTP/1.1\r\nHost: orders\r\n\r\n", { try bench.accepted(orders) },
-            sees: "GET / HTTP/1.1\r\nHost: orders\r\n\r\n", answers: ok)
+            caller,
+            "GET / HTTP/1.1\r\nHost: orders\r\n\r\n",
+            { try bench.accepted(orders) },
+            sees: "GET / HTTP/1.1\r\nHost: orders\r\n\r\n",
+            answers: ok
+        )
         try bench.finish()
     }
 
@@ -124,7 +146,8 @@ struct RoutingTests {
                 + "Connection: TE\r\n\r\n",
             answers: "HTTP/1.1 200 Fine\r\nConnection: x-secret\r\nX-Secret: 1\r\n"
                 + "Keep-Alive: timeout=1\r\nServer: Old/1\r\nContent-Length: 0\r\n\r\n",
-            delivered: "HTTP/1.1 200 Fine\r\nServer: Old/1\r\nContent-Length: 0\r\n\r\n")
+            delivered: "HTTP/1.1 200 Fine\r\nServer: Old/1\r\nContent-Length: 0\r\n\r\n"
+        )
         try bench.finish()
     }
 
@@ -137,7 +160,8 @@ struct RoutingTests {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
         caller.write(
             "GET / HTTP/1.1\r\nHost: orders\r\n"
-                + "traceparent: 00-\(trace)-00f067aa0ba902b7-01\r\nX-Request-ID: abc\r\n\r\n")
+                + "traceparent: 00-\(trace)-00f067aa0ba902b7-01\r\nX-Request-ID: abc\r\n\r\n"
+        )
         let upstream = try bench.accepted(orders)
         try bench.loop.until { upstream.text.hasSuffix("\r\n\r\n") }
         let parts = (field("traceparent", in: upstream.text) ?? "").split(separator: "-")
@@ -169,9 +193,14 @@ struct RoutingTests {
             backends: [
                 WeightedCluster(cluster: "stable", weight: 900),
                 WeightedCluster(cluster: "canary", weight: 100),
-            ])
+            ]
+        )
         let service = VirtualService(
-            name: "orders", hosts: ["orders"], port: 80, routes: [route])
+            name: "orders",
+            hosts: ["orders"],
+            port: 80,
+            routes: [route]
+        )
         let clusters = [
             ProxyBench.cluster("stable", [stable.socketAddress]),
             ProxyBench.cluster("canary", [canary.socketAddress]),

@@ -50,7 +50,9 @@ private struct Pair {
     init(echoes: Bool = false) throws {
         loop = try EventLoop()
         let socket = try ListeningSocket(
-            address: InternetAddress(bytes: [127, 0, 0, 1], port: 0), reusePort: false)
+            address: InternetAddress(bytes: [127, 0, 0, 1], port: 0),
+            reusePort: false
+        )
         listener = try ProbeListener(loop: loop, socket: socket)
         listener.echoes = echoes
         client = Probe(loop: loop)
@@ -167,7 +169,9 @@ struct ConnectionTests {
     func refused() throws {
         let loop = try EventLoop()
         let socket = try ListeningSocket(
-            address: InternetAddress(bytes: [127, 0, 0, 1], port: 0), reusePort: false)
+            address: InternetAddress(bytes: [127, 0, 0, 1], port: 0),
+            reusePort: false
+        )
         let listener = try ProbeListener(loop: loop, socket: socket)
         let address = listener.address
         listener.close()

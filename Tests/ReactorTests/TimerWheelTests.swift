@@ -49,7 +49,8 @@ struct TimerWheelTests {
                 let which = Int(generator.next() % 20)
                 switch generator.next() % 4 {
                 case 0, 1:
-                    let delay = 1 + generator.next() % [3, 70, 5000, 300_000][Int(generator.next() % 4)]
+                    let delay =
+                        1 + generator.next() % [3, 70, 5000, 300_000][Int(generator.next() % 4)]
                     wheel.arm(timers[which], at: at(now + delay), target: recorder)
                     due[which] = now + delay
                 case 2:

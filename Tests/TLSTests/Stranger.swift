@@ -63,6 +63,26 @@ final class Stranger {
         return nil
     }
 
+    /// After the handshake: asks `server` for new keys `count` times and reads none of the answers.
+    ///
+    /// Returns how many bytes the server wants to send, and why it gave up, if it did.
+    func askForNewKeys(_ count: Int, of server: TLSConnection) -> (answers: Int, TLSError?) {
+        let toServer = ByteBuffer()
+        let toClient = ByteBuffer()
+        let plaintext = ByteBuffer()
+        for _ in 0..<count {
+            precondition(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1)
+            precondition(SSL_do_handshake(ssl) == 1)
+            takeOutput(into: toServer)
+            let progress = toServer.withSpan {
+                server.receive($0, plaintext: plaintext, output: toClient)
+            }
+            toServer.clear()
+            if let failure = progress.failure { return (toClient.count, failure) }
+        }
+        return (toClient.count, nil)
+    }
+
     private func takeOutput(into buffer: ByteBuffer) {
         _ = buffer.appendUnsafe(minimum: 65_536) { free in
             Int(max(0, BIO_read(output, free.baseAddress, Int32(free.count))))

@@ -190,6 +190,22 @@ import Testing
         )
     }
 
+    @Test("a peer that asks for new keys without end is given up before its answers fill memory")
+    func keyUpdates() throws {
+        let leaf = mesh.authority.issuePEM(uri: mesh.web.spiffeID.description)
+        let stranger = try Stranger(
+            certificateChain: leaf.certificateChain,
+            privateKey: leaf.privateKey
+        )
+        let server = try TLSConnection(context: mesh.server())
+        #expect(stranger.failure(of: server) == nil)
+        let few = stranger.askForNewKeys(100, of: server)
+        #expect(few.answers > 0 && few.1 == nil)
+        let (answers, failure) = stranger.askForNewKeys(10_000, of: server)
+        #expect(failure == .protocolError(reason: "too many key updates"))
+        #expect(answers <= TLSLimits.answerBytesMax)
+    }
+
     @Test("garbage never traps", arguments: 1...64)
     func garbage(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)

@@ -33,7 +33,9 @@ struct HostTableTests {
         let hosts = (0..<10_000).map { (host: "service-\($0)", port: UInt16(80), service: $0) }
         let table = HostTable(hosts: hosts)
         for item in hosts {
-            #expect(table.find(host: Array(item.host.utf8).span, port: 80) == .service(item.service))
+            #expect(
+                table.find(host: Array(item.host.utf8).span, port: 80) == .service(item.service)
+            )
         }
         #expect(table.find(host: Array("service-10000".utf8).span, port: 80) == .unknown)
     }

@@ -4,10 +4,17 @@ import Testing
 
 struct RetryRuleTests {
     private func allows(
-        _ failure: AttemptFailure, attempts: Int = 1, idempotent: Bool = true, replay: Bool = true
+        _ failure: AttemptFailure,
+        attempts: Int = 1,
+        idempotent: Bool = true,
+        replay: Bool = true
     ) -> Bool {
         RetryRule.allowsRetry(
-            after: failure, attempts: attempts, isIdempotent: idempotent, canReplay: replay)
+            after: failure,
+            attempts: attempts,
+            isIdempotent: idempotent,
+            canReplay: replay
+        )
     }
 
     @Test("a failed connect is retried for every method, up to three attempts")
@@ -17,7 +24,9 @@ struct RetryRuleTests {
         #expect(!allows(.connect, attempts: 3))
     }
 
-    @Test("a reused connection that dies before the response is retried for idempotent methods only")
+    @Test(
+        "a reused connection that dies before the response is retried for idempotent methods only"
+    )
     func stale() {
         let stale = AttemptFailure.closedBeforeResponse(connectionWasReused: true)
         #expect(allows(stale))

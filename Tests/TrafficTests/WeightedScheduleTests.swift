@@ -8,7 +8,8 @@ struct WeightedScheduleTests {
         arguments: [
             [90, 10], [1, 1], [1, 1, 1], [999, 1], [500, 300, 200], [7, 5, 3, 2, 1], [0, 5, 5],
             [1, 0], [333, 333, 334], [1_000_000, 1], [17, 83], [1, 2, 3, 4, 5, 6, 7, 8],
-        ] as [[UInt32]])
+        ] as [[UInt32]]
+    )
     func shares(weights: [UInt32]) {
         var schedule = WeightedSchedule(weights: weights)
         let sum = weights.reduce(0, +)
@@ -27,7 +28,8 @@ struct WeightedScheduleTests {
 
     @Test(
         "any window of 1000 requests is exact when the reduced sum divides 1000",
-        arguments: [[90, 10], [50, 50], [999, 1], [1, 3], [500, 300, 200], [25, 100]] as [[UInt32]])
+        arguments: [[90, 10], [50, 50], [999, 1], [1, 3], [500, 300, 200], [25, 100]] as [[UInt32]]
+    )
     func windows(weights: [UInt32]) {
         var schedule = WeightedSchedule(weights: weights)
         let sequence = (0..<4000).map { _ in schedule.next() }

@@ -228,7 +228,7 @@ class Demo:
         print(table(["EXPECTATION", "HELD", "SEEN"], [
             [what, "yes" if held else "NO", seen] for what, held, seen in self.expectations]))
         print()
-        print("%d requests in %.0f s through 3 mTLS-protected hops; p50 %.1f ms, p99 %.1f ms" % (
+        print("%d requests in %.0f s over two hops with mTLS; p50 %.1f ms, p99 %.1f ms" % (
             self.tally.total, time.monotonic() - self.load.began,
             percentile(latencies, 0.5), percentile(latencies, 0.99)))
         for failure in self.tally.failures:
@@ -262,6 +262,11 @@ def main():
         held = demo.summary()
     except KeyboardInterrupt:
         held = not options.once
+    except (AssertionError, OSError) as error:
+        demo.screen.stop()
+        print(f"demo: {error}")
+        for child in demo.mesh.history + demo.services:
+            print(f"last lines of {child.name} (ended: {child.process.poll()}):\n{child.tail(5)}")
     finally:
         # Nothing may interrupt the cleaning up.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

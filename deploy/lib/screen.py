@@ -97,7 +97,7 @@ class Screen:
     def _report_rotations(self):
         for name, count in self._demo.observer.rotations().items():
             if count > self._seen_rotations.get(name, 0):
-                self.event(f"certificate of {name} rotated ({count}.)")
+                self.event(f"certificate of {name} rotated (number {count})")
             self._seen_rotations[name] = count
 
     def _plain_state(self):
@@ -111,7 +111,7 @@ class Screen:
             events = self._events[-EVENTS:]
         lines = [
             _REVERSE + self._fit(
-                f" mesh demo   web → orders → inventory v1/v2 {self._clock():>{WIDTH - 47}} ")
+                " mesh demo   web → orders → inventory v1/v2".ljust(WIDTH - 7) + self._clock())
             + _PLAIN]
         if self._demo.load:
             lines += self._routes() + [""] + self._split() + [""] + self._sidecars()
@@ -173,5 +173,5 @@ class Screen:
                 sidecar.rotations, f"{sidecar.memory / 2**20:.1f} MiB"))
         controller = self._demo.mesh.controller
         state = f"up, pid {controller.pid}" if controller.is_running() else "DOWN"
-        lines.append(f"  controller    {state}")
+        lines.append(f"  {'controller':<13}  {state}")
         return lines

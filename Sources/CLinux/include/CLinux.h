@@ -83,6 +83,9 @@ int mesh_thread_start(const char *name, void (*body)(void *), void *context);
 
 // Raises the soft limit of open files to the hard one; the new soft limit.
 uint64_t mesh_raise_file_limit(void);
+// Unmaps the resident pages of all loaded code; what runs again is mapped again from the page cache.
+// Start-up touches megabytes that are never needed after it. 0 or -errno of the last failure.
+int mesh_release_code_pages(void);
 // Starts a program found on PATH: unblocked signals, default dispositions. Its pid or -errno.
 int mesh_spawn(char *const *argv);
 // The pid of an ended child and its wait status, 0 when none has ended.

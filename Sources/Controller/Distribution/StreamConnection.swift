@@ -81,6 +81,9 @@ struct StreamConnection: Sendable {
                 decoder.append(Array(buffer.readableBytesView).span)
                 while let payload = try decoder.next() {
                     try await handle(try ClientMessage.decode(payload), outbox, id)
+                    // Without a certificate one message is all there is: a stranger must not guess
+                    // tokens, or fill the log, as fast as one connection carries requests.
+                    guard id != nil else { return }
                 }
             }
         } catch let error where error is FrameError || error is ConfigErrors {

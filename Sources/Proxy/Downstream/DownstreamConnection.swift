@@ -2,7 +2,8 @@
 // requests came.
 //
 // Invariants:
-// - while an exchange runs, bytes of later (pipelined) requests are held, and reading pauses
+// - while an exchange runs, bytes of later (pipelined) requests are held, and reading pauses; so too
+//   while more answers wait for the caller to read them than a connection may hold
 // - after a malformed head nothing more is read: where the next request starts is unknown
 // - a response whose request was not read to its end closes the connection
 
@@ -41,6 +42,9 @@ final class DownstreamConnection: TransportConnection {
     private var isDecoding = false
     private var headStarted = false
     private var exchangeRuns = false
+    private var idleSince = MonotonicTime(nanoseconds: 0)
+    private(set) var isResting = false
+    private var hasServed = false
 
     // The response under way.
     private var responseFraming = BodyLength.none
@@ -68,9 +72,13 @@ final class DownstreamConnection: TransportConnection {
     /// Whether no exchange runs and no request has begun.
     var isIdle: Bool { !exchangeRuns && !headStarted }
 
+    /// Whether no request has come yet: who has just connected is about to send one, and nothing has
+    /// told it not to.
+    var awaitsFirstRequest: Bool { !hasServed && !isClosing }
+
     /// The proxy drains and no longer waits for idle callers.
     func closeIfIdle() {
-        if isIdle, !isClosing { finish() }
+        if isIdle, hasServed, !isClosing { finish() }
     }
 
     /// The drain's grace period is over.
@@ -81,6 +89,15 @@ final class DownstreamConnection: TransportConnection {
 
     // MARK: Transport callbacks
 
+    override func onData(_ bytes: Span<UInt8>) {
+        worker.metrics.add(.downstreamBytesReceived, direction, UInt64(bytes.count))
+        super.onData(bytes)
+    }
+
+    override func onSent(_ count: Int) {
+        worker.metrics.add(.downstreamBytesSent, direction, UInt64(count))
+    }
+
     override func onReadyForData() {
         worker.metrics.add(.tlsHandshakes, direction)
         if wasResumed { worker.metrics.add(.tlsResumptions, direction) }
@@ -88,7 +105,6 @@ final class DownstreamConnection: TransportConnection {
     }
 
     override func onPlaintext(_ bytes: Span<UInt8>) {
-        worker.metrics.add(.downstreamBytesReceived, direction, UInt64(bytes.count))
         if reading == .stopped { return }
         if let pending {
             pending.append(bytes)
@@ -109,7 +125,7 @@ final class DownstreamConnection: TransportConnection {
     }
 
     override func onRelieved() {
-        if exchangeRuns { exchange?.downstreamRelieved() }
+        if exchangeRuns { exchange?.downstreamRelieved() } else { resumeDecoding() }
     }
 
     override func onResume() {
@@ -150,12 +166,31 @@ final class DownstreamConnection: TransportConnection {
 
     private func becomeReady() {
         caller = worker.caller(direction, identity: peerIdentity)
-        setDeadline(worker.connectionIdleNanoseconds)
+        becomeIdle()
+    }
+
+    private func becomeIdle() {
+        idleSince = loop.now
+        isResting = false
+        setDeadline(min(worker.connectionIdleNanoseconds, worker.restAfterNanoseconds))
+    }
+
+    /// Gives back what only a request needs; most connections of a sidecar are idle most of the time.
+    private func rest() {
+        isResting = true
+        decoder.releaseMemory()
+        exchange = nil
+        stream = nil
+        deadline.set(
+            idleSince.advanced(byNanoseconds: worker.connectionIdleNanoseconds), loop: loop,
+            target: self)
     }
 
     private var canDecode: Bool {
         switch reading {
-        case .head: !exchangeRuns
+        // Nor while the caller leaves so many answers unread: pipelined requests would turn into
+        // answers without end, in our memory.
+        case .head: !exchangeRuns && !isCongested
         case .body: exchange?.wantsRequestBody ?? false
         case .done, .stopped: false
         }
@@ -209,6 +244,7 @@ final class DownstreamConnection: TransportConnection {
     private func beginExchange() {
         guard let caller else { preconditionFailure("data before the connection was ready") }
         exchangeRuns = true
+        hasServed = true
         responseBegan = false
         closesAfterResponse = !decoder.head.wantsKeepAlive
         exchangeObject().begin(decoder.head, caller: caller)
@@ -247,6 +283,11 @@ final class DownstreamConnection: TransportConnection {
     }
 
     private func deadlinePassed() {
+        if caller != nil, isIdle, decoder.isIdle, !isResting,
+            loop.now.nanoseconds(since: idleSince) < worker.connectionIdleNanoseconds
+        {
+            return rest()
+        }
         if exchangeRuns {
             worker.metrics.add(.timeouts, direction, label: "stream_idle")
             closesAfterResponse = true
@@ -295,7 +336,6 @@ final class DownstreamConnection: TransportConnection {
     }
 
     func encodeBody(_ bytes: Span<UInt8>) {
-        worker.metrics.add(.downstreamBytesSent, direction, UInt64(bytes.count))
         guard responseFraming != .none else { return }
         if responseFraming == .chunked {
             ChunkEncoder.appendChunkHeader(bytes.count, to: writeBuffer())
@@ -328,7 +368,7 @@ final class DownstreamConnection: TransportConnection {
             return finish()
         }
         reading = .head
-        setDeadline(worker.connectionIdleNanoseconds)
+        becomeIdle()
         if worker.closesIdleConnections { return finish() }
         resumeDecoding()
     }

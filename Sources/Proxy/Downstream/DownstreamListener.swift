@@ -20,7 +20,7 @@ final class DownstreamListener: Listener {
 
     override func onAccept(_ socket: consuming AcceptedSocket) {
         worker.metrics.add(.connectionsAccepted, direction)
-        guard worker.connectionCount < worker.settings.limits.connectionsMax else {
+        guard !worker.isFull(direction) else {
             return worker.metrics.add(.connectionsRefused, direction)
         }
         var tls: TLSConnection?

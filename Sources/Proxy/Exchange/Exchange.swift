@@ -281,6 +281,8 @@ final class Exchange: TimerTarget {
     private func isRetryUseful(_ failure: Failure) -> Bool {
         switch failure {
         case .overflow, .noIdentity: false
+        // The same endpoint will not have become another one.
+        case .upstreamTLS: (target?.cluster.pools.count ?? 0) > 1
         default: true
         }
     }

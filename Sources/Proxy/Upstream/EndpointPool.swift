@@ -33,6 +33,8 @@ final class EndpointPool: TimerTarget {
     private let address: InternetAddress
     private var idle: ContiguousArray<UpstreamConnection> = []
     private var waiters: ContiguousArray<Exchange> = []
+    /// Those of the owner's `connectionCount` that are this pool's: also the closing ones.
+    private var connections = 0
     private(set) var dialing = 0
     private(set) var leased = 0
     private(set) var isRetired = false
@@ -69,7 +71,7 @@ final class EndpointPool: TimerTarget {
         guard owner.pendingCount < limits.pendingRequests || limits.pendingRequests == 0 else {
             return .failed(.overflow(.pendingRequests))
         }
-        if owner.connectionCount < limits.connections {
+        if owner.connectionCount < limits.connections || owner.closeOneIdle() {
             if let failure = dial() { return .failed(failure) }
         } else if limits.pendingRequests == 0 || leased + dialing == 0 {
             return .failed(.overflow(.connections))
@@ -78,6 +80,16 @@ final class EndpointPool: TimerTarget {
         owner.pendingCount += 1
         worker.metrics.adjust(.requestsPending, direction, by: 1)
         return .waiting
+    }
+
+    /// Closes the connection that was unused for longest; false when there is none.
+    func closeOldestIdle() -> Bool {
+        guard let oldest = idle.first else { return false }
+        idle.removeFirst()
+        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+        leftCluster()
+        oldest.giveWay()
+        return true
     }
 
     /// `exchange` waits no longer.
@@ -89,7 +101,6 @@ final class EndpointPool: TimerTarget {
 
     /// Takes the pool over into a new snapshot's cluster.
     func move(to cluster: UpstreamCluster) {
-        let connections = idle.count + leased + dialing
         owner.connectionCount -= connections
         owner.pendingCount -= waiters.count
         owner = cluster
@@ -133,6 +144,7 @@ final class EndpointPool: TimerTarget {
     /// A dial failed before the connection was ready.
     func dialFailed(_ failure: Failure) {
         dialing -= 1
+        leftCluster()
         connectFailures &+= 1
         worker.metrics.add(
             .upstreamConnectFailures, direction, label: LocalReply(failure).cause)
@@ -142,6 +154,8 @@ final class EndpointPool: TimerTarget {
             leftQueue()
             exchange.connectionFailed(failure)
         }
+        dialForWaiters()
+        forgetIfEmpty()
     }
 
     /// An exchange is done with a connection that can serve another.
@@ -165,8 +179,7 @@ final class EndpointPool: TimerTarget {
 
     /// A connection is gone for good; counted at the very end of its life.
     func connectionClosed() {
-        owner.connectionCount -= 1
-        worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)
+        leftCluster()
         dialForWaiters()
         forgetIfEmpty()
     }
@@ -177,6 +190,7 @@ final class EndpointPool: TimerTarget {
         do {
             let connection = try UpstreamConnection(pool: self)
             dialing += 1
+            connections += 1
             owner.connectionCount += 1
             worker.metrics.adjust(.upstreamConnectionsActive, direction, by: 1)
             connection.dial(address, timeoutNanoseconds: owner.connectTimeoutNanoseconds)
@@ -216,6 +230,12 @@ final class EndpointPool: TimerTarget {
         idle.append(connection)
         worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: 1)
         if !sweep.isArmed { armSweep() }
+    }
+
+    private func leftCluster() {
+        connections -= 1
+        owner.connectionCount -= 1
+        worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)
     }
 
     private func leftQueue() {

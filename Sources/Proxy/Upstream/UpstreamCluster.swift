@@ -63,6 +63,11 @@ final class UpstreamCluster {
         return pools.first
     }
 
+    /// Makes room below the bound on connections; false when all of them are in use.
+    ///
+    /// Without this an unused connection to one endpoint would keep all others from being reached.
+    func closeOneIdle() -> Bool { pools.contains { $0.closeOldestIdle() } }
+
     /// A retired pool has nothing left to do.
     func forget(_ pool: EndpointPool) { pools.removeAll { $0 === pool } }
 

@@ -21,6 +21,8 @@ final class UpstreamConnection: TransportConnection {
     private var pending: ByteBuffer?
     private let connectTimer = Timer()
     private(set) var exchangesServed = 0
+    /// Whether it still takes a place in its cluster's bound on connections.
+    private var isCounted = true
     var idleSince = MonotonicTime(nanoseconds: 0)
 
     // The exchange under way.
@@ -30,6 +32,8 @@ final class UpstreamConnection: TransportConnection {
     private var keepAlive = true
     private var requestFraming = BodyLength.none
     private var isPausedByExchange = false
+    /// Whether the end that came behind `pending` was a truncation; nil when none came.
+    private var heldEndIsTruncated: Bool?
 
     /// - Throws: `Failure.noIdentity` when the cluster wants mTLS and there is no certificate yet.
     init(pool: EndpointPool) throws(Failure) {
@@ -57,6 +61,13 @@ final class UpstreamConnection: TransportConnection {
     func dial(_ address: InternetAddress, timeoutNanoseconds: UInt64) {
         loop.arm(connectTimer, afterNanoseconds: timeoutNanoseconds, target: self)
         connect(to: address)
+    }
+
+    /// Leaves its place to a connection to another endpoint: it is idle and closes at once.
+    func giveWay() {
+        precondition(phase == .idle)
+        isCounted = false
+        abort()
     }
 
     /// Gives the connection to `exchange`.
@@ -124,7 +135,12 @@ final class UpstreamConnection: TransportConnection {
         pending = nil
         held.withSpan { decode($0) }
         loop.giveBuffer(held)
-        if pending == nil, !isPausedByExchange { resumeReading() }
+        guard pending == nil, !isPausedByExchange else { return }
+        if let isTruncated = heldEndIsTruncated, phase == .leased {
+            onPlaintextEnd(isTruncated: isTruncated)
+        } else {
+            resumeReading()
+        }
     }
 
     func pauseResponse() {
@@ -134,8 +150,23 @@ final class UpstreamConnection: TransportConnection {
 
     // MARK: Transport callbacks
 
+    override func onData(_ bytes: Span<UInt8>) {
+        worker.metrics.add(.upstreamBytesReceived, pool.direction, UInt64(bytes.count))
+        super.onData(bytes)
+    }
+
+    override func onSent(_ count: Int) {
+        worker.metrics.add(.upstreamBytesSent, pool.direction, UInt64(count))
+    }
+
     override func onReadyForData() {
         loop.timers.cancel(connectTimer)
+        guard isUsable else {
+            // The peer hung up with its last handshake message: a failed attempt, not a reason to
+            // dial anew for as long as it does so.
+            abort()
+            return dialFailed(.connectFailed(errno: 0))
+        }
         phase = .idle
         if wasResumed { worker.metrics.add(.tlsResumptions, pool.direction) }
         if usesTLS { worker.metrics.add(.tlsHandshakes, pool.direction) }
@@ -154,6 +185,12 @@ final class UpstreamConnection: TransportConnection {
 
     override func onPlaintextEnd(isTruncated: Bool) {
         guard phase == .leased else { return abort() }
+        guard pending == nil else {
+            // TLS brings the last bytes and the end in one receive: what is held goes first.
+            heldEndIsTruncated = isTruncated
+            keepAlive = false
+            return
+        }
         guard !isTruncated else { return fail(.upstreamClosed(connectionWasReused: maybeStale)) }
         do {
             let event = try decoder.endOfInput()
@@ -170,9 +207,7 @@ final class UpstreamConnection: TransportConnection {
         worker.logTLSFailure(error, direction: pool.direction, peer: pool.addressText)
         guard phase == .dialing else { return fail(.upstreamTLS(error)) }
         // Closing takes a while, for the alert's sake; whoever waits is told now.
-        loop.timers.cancel(connectTimer)
-        phase = .over
-        pool.dialFailed(.upstreamTLS(error))
+        dialFailed(.upstreamTLS(error))
     }
 
     override func onRelieved() { exchange?.upstreamRelieved() }
@@ -181,9 +216,16 @@ final class UpstreamConnection: TransportConnection {
         guard timer === connectTimer else { return super.onTimer(timer) }
         guard phase == .dialing else { return }
         worker.metrics.add(.timeouts, pool.direction, label: "connect")
-        phase = .over
         abort()
-        pool.dialFailed(.connectTimeout)
+        dialFailed(.connectTimeout)
+    }
+
+    /// Its place is free before whoever waits is told, so that another attempt can take it.
+    private func dialFailed(_ failure: Failure) {
+        loop.timers.cancel(connectTimer)
+        phase = .over
+        isCounted = false
+        pool.dialFailed(failure)
     }
 
     override func onClosed(_ reason: CloseReason) {
@@ -194,7 +236,7 @@ final class UpstreamConnection: TransportConnection {
         let before = phase
         phase = .over
         switch before {
-        case .dialing: pool.dialFailed(reason.dialFailure)
+        case .dialing: dialFailed(reason.dialFailure)
         case .idle: pool.idleEnded(self)
         case .leased:
             let exchange = exchange
@@ -204,7 +246,7 @@ final class UpstreamConnection: TransportConnection {
         case .over: break
         }
         stream = nil
-        pool.connectionClosed()
+        if isCounted { pool.connectionClosed() }
     }
 
     // MARK: Decoding

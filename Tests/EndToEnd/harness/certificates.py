@@ -1,6 +1,7 @@
 """Certificates by the `openssl` command: good ones for static proxies, and every bad kind."""
 
 import datetime
+import json
 import os
 import subprocess
 
@@ -42,18 +43,33 @@ class Authority:
     """A root that issues leaves for one trust domain."""
 
     def __init__(self, directory, trust_domain="mesh.internal", name="root"):
-        self.trust_domain = trust_domain
-        self._directory = os.path.join(directory, f"authority-{name}")
-        os.mkdir(self._directory)
-        open(self._file("index.txt"), "w").close()
-        self.bundle = self._file("root.pem")
-        self._key = self._file("root.key")
+        self._open(directory, trust_domain, name)
         _openssl(
             "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
             "-keyout", self._key, "-out", self.bundle, "-days", "2", "-subj", f"/CN={name}",
             "-addext", "basicConstraints=critical,CA:TRUE",
             "-addext", "keyUsage=critical,keyCertSign,cRLSign",
             "-addext", f"subjectAltName=URI:spiffe://{trust_domain}")
+
+    @classmethod
+    def of_controller(cls, directory, data):
+        """The issuing half of a controller's authority, from its data directory."""
+        with open(os.path.join(data, "authority.json")) as file:
+            state = json.load(file)
+        self = cls.__new__(cls)
+        self._open(directory, state["trustDomain"], "stolen")
+        for path, text in ((self.bundle, state["issuer"]["certificate"]),
+                           (self._key, state["issuer"]["key"])):
+            with open(path, "w") as file:
+                file.write(text + "\n")
+        return self
+
+    def _open(self, directory, trust_domain, name):
+        self.trust_domain = trust_domain
+        self._directory = os.path.join(directory, f"authority-{name}")
+        os.mkdir(self._directory)
+        open(self._file("index.txt"), "w").close()
+        self.bundle, self._key = self._file("root.pem"), self._file("root.key")
 
     def _file(self, name):
         return os.path.join(self._directory, name)
@@ -82,3 +98,10 @@ class Authority:
             "-cert", self.bundle, "-keyfile", self._key, "-in", request, "-out", leaf,
             "-startdate", dates[0], "-enddate", dates[1])
         return Certificate(leaf, key)
+
+    def issue_chain(self, *arguments, **named):
+        """A leaf followed by our own certificate, for when that is not the root."""
+        issued = self.issue(*arguments, **named)
+        with open(self.bundle) as ours, open(issued.certificate, "a") as chain:
+            chain.write(ours.read())
+        return issued
