@@ -154,7 +154,9 @@ public struct TraceContext: Sendable, Equatable {
         if !forms.contains(.requestID) {
             fields.removeAll(.xRequestID)
             var text = FieldText()
-            text.setUUIDLine("X-Request-Id: ", high: requestIDHigh, low: requestIDLow)
+            text.append("X-Request-Id: ")
+            text.append(uuidHigh: requestIDHigh, low: requestIDLow)
+            text.append("\r\n")
             text.appendLine(to: fields, .xRequestID)
         }
     }
