@@ -49,22 +49,22 @@ final class CompiledMesh {
     }
 
     /// Where a request of the local application goes.
-    func resolveOutbound(_ head: RequestHead) -> Result<ExchangeTarget, Failure> {
+    func resolveOutbound(_ head: RequestHead) throws(Failure) -> ExchangeTarget {
         switch head.withHost({ hosts.find(host: $0, port: head.port) }) {
-        case .unknown: return .failure(.unknownService(isWrongPort: false))
-        case .wrongPort: return .failure(.unknownService(isWrongPort: true))
+        case .unknown: throw .unknownService(isWrongPort: false)
+        case .wrongPort: throw .unknownService(isWrongPort: true)
         case .service(let index):
             for route in services[index].routes where route.matcher.matches(head) {
-                return .success(route.nextTarget())
+                return route.nextTarget()
             }
-            return .failure(.noRoute)
+            throw .noRoute
         }
     }
 
     /// Where a peer's request goes.
-    func resolveInbound() -> Result<ExchangeTarget, Failure> {
-        guard let inbound else { return .failure(.noEndpoint) }
-        return .success(inbound)
+    func resolveInbound() throws(Failure) -> ExchangeTarget {
+        guard let inbound else { throw .noEndpoint }
+        return inbound
     }
 
     /// Ends what `next` does not use any more.

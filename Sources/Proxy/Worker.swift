@@ -244,9 +244,14 @@ public final class Worker {
             direction: direction, identity: identity, series: metrics.series(for: key))
     }
 
-    func resolve(_ head: RequestHead, _ direction: Direction) -> Result<ExchangeTarget, Failure> {
-        guard let mesh else { return .failure(.notConfigured) }
-        return direction == .outbound ? mesh.resolveOutbound(head) : mesh.resolveInbound()
+    func resolve(
+        _ head: RequestHead, _ direction: Direction
+    ) throws(Failure) -> ExchangeTarget {
+        guard let mesh else { throw .notConfigured }
+        return switch direction {
+        case .outbound: try mesh.resolveOutbound(head)
+        case .inbound: try mesh.resolveInbound()
+        }
     }
 
     func exchangeStarted(_ direction: Direction) {

@@ -233,18 +233,20 @@ final class Exchange: TimerTarget {
     // MARK: Steps
 
     private func resolve() {
-        switch worker.resolve(head, direction) {
-        case .failure(let failure): fail(failure)
-        case .success(let target):
-            self.target = target
-            head.fields.removeHopByHop()
-            head.fields.removeAll(.xForwardedClientCert)
-            trace.write(into: head.fields)
-            if let limit = target.requestTimeoutNanoseconds {
-                worker.loop.arm(requestTimer, afterNanoseconds: limit, target: self)
-            }
-            attempt()
+        let target: ExchangeTarget
+        do {
+            target = try worker.resolve(head, direction)
+        } catch {
+            return fail(error)
         }
+        self.target = target
+        head.fields.removeHopByHop()
+        head.fields.removeAll(.xForwardedClientCert)
+        trace.write(into: head.fields)
+        if let limit = target.requestTimeoutNanoseconds {
+            worker.loop.arm(requestTimer, afterNanoseconds: limit, target: self)
+        }
+        attempt()
     }
 
     private func attempt() {
