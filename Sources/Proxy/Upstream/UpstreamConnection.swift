@@ -241,12 +241,13 @@ final class UpstreamConnection: TransportConnection {
         case .leased:
             let exchange = exchange
             self.exchange = nil
+            leavePlace()
             pool.leaseEnded()
             exchange?.upstreamFailed(.upstreamClosed(connectionWasReused: maybeStale))
         case .over: break
         }
         stream = nil
-        if isCounted { pool.connectionClosed() }
+        if isCounted { pool.connectionClosed() } else { pool.forgetIfEmpty() }
     }
 
     // MARK: Decoding
@@ -292,6 +293,14 @@ final class UpstreamConnection: TransportConnection {
         exchange?.responseEnd(trailers: hasTrailers ? decoder.trailers : nil)
     }
 
+    /// An aborted connection takes no place in the bound on connections any more: the exchange it
+    /// failed may be sent again, and must find room where there is only this one.
+    private func leavePlace() {
+        guard isCounted else { return }
+        isCounted = false
+        pool.leftCluster()
+    }
+
     /// Ends the lease from this side and tells the exchange.
     private func fail(_ failure: Failure) {
         let exchange = exchange
@@ -309,7 +318,12 @@ final class UpstreamConnection: TransportConnection {
         isPausedByExchange = false
         guard reusable, isUsable else {
             phase = .over
-            if reusable || responseEnded { finish() } else { abort() }
+            if reusable || responseEnded {
+                finish()
+            } else {
+                abort()
+                leavePlace()
+            }
             return pool.leaseEnded()
         }
         phase = .idle
