@@ -32,6 +32,7 @@ final class UpstreamConnection: TransportConnection {
     private var keepAlive = true
     private var requestFraming = BodyLength.none
     private var isPausedByExchange = false
+    private var leasedInTurn: UInt64 = 0
     /// Whether the end that came behind `pending` was a truncation; nil when none came.
     private var heldEndIsTruncated: Bool?
 
@@ -74,6 +75,7 @@ final class UpstreamConnection: TransportConnection {
     func lease(to exchange: Exchange) -> UpstreamStream {
         precondition(phase != .leased && phase != .over)
         phase = .leased
+        leasedInTurn = loop.turns
         self.exchange = exchange
         requestEnded = false
         responseBegan = false
@@ -178,6 +180,10 @@ final class UpstreamConnection: TransportConnection {
             // Bytes nobody asked for: what follows could be taken for the answer to the next request.
             return abort()
         }
+        guard responseBegan || !isRequestUnsent else {
+            worker.metrics.add(.malformedResponses, pool.direction, label: "unexpected_response")
+            return fail(.upstreamClosed(connectionWasReused: maybeStale))
+        }
         responseBegan = true
         if let pending { return pending.append(bytes) }
         decode(bytes)
@@ -248,6 +254,13 @@ final class UpstreamConnection: TransportConnection {
         }
         stream = nil
         if isCounted { pool.connectionClosed() } else { pool.forgetIfEmpty() }
+    }
+
+    /// Whether the request cannot have left yet: output leaves at the end of the turn, only large
+    /// bodies without TLS earlier. What comes before it does is no answer to it; a service that was
+    /// made to send two responses for one request would else answer the next caller in the queue.
+    private var isRequestUnsent: Bool {
+        leasedInTurn == loop.turns && (usesTLS || outstandingBytes > 0)
     }
 
     // MARK: Decoding
