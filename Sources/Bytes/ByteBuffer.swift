@@ -8,10 +8,10 @@
 // - every index a caller passes is relative to `start` and is checked against `count`, also in
 //   release builds: bytes from a peer can make a bug visible, never exploitable.
 //
-// The small accessors are inlined into other modules: a head needs hundreds of them, and a call
-// costs more than its work. So their storage is visible there, and excluded from dynamic exclusivity
-// checks (30 instructions each): these are plain numbers that are read or written at once and never
-// passed `inout`, so that no access can span another one.
+// The small accessors are inlined into other modules, since a head needs hundreds of them and a call
+// costs more than its work. Their storage is visible there for that; it is excluded from dynamic
+// exclusivity checks (30 instructions each) because no access to it ever spans another one: these are
+// plain numbers that are read or written at once, never passed `inout`.
 
 /// A growable queue of bytes: append at the end, consume from the front.
 ///

@@ -102,7 +102,7 @@ extension Span where Element == UInt8 {
     }
 }
 
-/// The top bit of the first byte of `word` that is a control, HTAB included; no other bits count.
+/// The top bit of the first byte of `word` that is a control, HTAB included; other bits don't count.
 ///
 /// Top bits above the lowest one may be wrong, as a subtraction borrows from the next byte.
 @inline(__always)

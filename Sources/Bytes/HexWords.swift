@@ -34,31 +34,6 @@ extension MutableSpan where Element == UInt8 {
         }
     }
 
-    /// Writes the 128 bits of `high` and `low` as a UUID, `8-4-4-4-12` digits, at `index`.
-    public mutating func storeUUID(high: UInt64, low: UInt64, at index: Int) {
-        precondition(index >= 0 && index + 36 <= count)
-        // Eight digits each, the first one in the lowest byte.
-        let first = encodeHex(high &>> 32)
-        let second = encodeHex(high)
-        let third = encodeHex(low &>> 32)
-        let fourth = encodeHex(low)
-        withUnsafeMutableBytes {
-            $0.storeBytes(of: first.littleEndian, toByteOffset: index, as: UInt64.self)
-            // A group of four, then a dash, then the next one: what a store writes behind its group
-            // is overwritten by the next store.
-            $0.storeBytes(of: second.littleEndian, toByteOffset: index + 9, as: UInt64.self)
-            $0.storeBytes(of: lastFour(second), toByteOffset: index + 14, as: UInt32.self)
-            $0.storeBytes(of: third.littleEndian, toByteOffset: index + 19, as: UInt64.self)
-            $0.storeBytes(of: lastFour(third), toByteOffset: index + 24, as: UInt32.self)
-            $0.storeBytes(of: fourth.littleEndian, toByteOffset: index + 28, as: UInt64.self)
-            let dash = UInt8(ascii: "-")
-            $0.storeBytes(of: dash, toByteOffset: index + 8, as: UInt8.self)
-            $0.storeBytes(of: dash, toByteOffset: index + 13, as: UInt8.self)
-            $0.storeBytes(of: dash, toByteOffset: index + 18, as: UInt8.self)
-            $0.storeBytes(of: dash, toByteOffset: index + 23, as: UInt8.self)
-        }
-    }
-
     /// Writes the bytes of `literal` at `index`.
     public mutating func store(_ literal: StaticString, at index: Int) {
         let size = literal.utf8CodeUnitCount
@@ -78,12 +53,6 @@ private func encodeHex(_ value: UInt64) -> UInt64 {
     nibbles = (nibbles | nibbles &<< 8) & 0x00FF_00FF_00FF_00FF
     nibbles = (nibbles | nibbles &<< 4) & 0x0F0F_0F0F_0F0F_0F0F
     return digits(nibbles).byteSwapped
-}
-
-/// The last four of eight digits, as they are stored.
-@inline(__always)
-private func lastFour(_ digits: UInt64) -> UInt32 {
-    UInt32(truncatingIfNeeded: digits &>> 32).littleEndian
 }
 
 /// The value of the eight digits in `word`, the first one in the lowest byte; nil when one is none.

@@ -37,15 +37,6 @@ struct HexWordsTests {
         }
     }
 
-    @Test("A UUID is written in its five groups and nowhere else")
-    func uuid() {
-        var bytes = [UInt8](repeating: 0x78, count: 38)
-        var span = bytes.mutableSpan
-        span.storeUUID(high: 0x0123_4567_89AB_4CDE, low: 0xBFED_CBA9_8765_4321, at: 1)
-        let expected = "x01234567-89ab-4cde-bfed-cba987654321x"
-        #expect(String(decoding: bytes, as: UTF8.self) == expected)
-    }
-
     @Test("A literal is stored where it should be and nowhere else")
     func literal() {
         var bytes = [UInt8](repeating: 0x78, count: 5)

@@ -212,6 +212,7 @@ struct DrainTests {
         try bench.loop.until { busy.isOver }
         #expect(!fresh.isOver)
         #expect(try bench.report().awaitedConnections == 2)
+        upstream.forget()
         fresh.write(get)
         let second = try bench.accepted(application)
         try bench.expect(second, receives: get)

@@ -115,7 +115,8 @@ final class EndpointPool: TimerTarget {
         forgetIfEmpty()
     }
 
-    private func forgetIfEmpty() {
+    /// Leaves the cluster when it is retired and nothing of it is left.
+    func forgetIfEmpty() {
         guard isRetired, idle.isEmpty, waiters.isEmpty, leased + dialing == 0 else { return }
         loseTimer()
         owner.forget(self)
@@ -232,7 +233,8 @@ final class EndpointPool: TimerTarget {
         if !sweep.isArmed { armSweep() }
     }
 
-    private func leftCluster() {
+    /// A connection takes no place in the cluster any more.
+    func leftCluster() {
         connections -= 1
         owner.connectionCount -= 1
         worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)

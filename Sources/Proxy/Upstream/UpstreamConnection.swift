@@ -32,6 +32,7 @@ final class UpstreamConnection: TransportConnection {
     private var keepAlive = true
     private var requestFraming = BodyLength.none
     private var isPausedByExchange = false
+    private var leasedInTurn: UInt64 = 0
     /// Whether the end that came behind `pending` was a truncation; nil when none came.
     private var heldEndIsTruncated: Bool?
 
@@ -74,6 +75,7 @@ final class UpstreamConnection: TransportConnection {
     func lease(to exchange: Exchange) -> UpstreamStream {
         precondition(phase != .leased && phase != .over)
         phase = .leased
+        leasedInTurn = loop.turns
         self.exchange = exchange
         requestEnded = false
         responseBegan = false
@@ -178,6 +180,10 @@ final class UpstreamConnection: TransportConnection {
             // Bytes nobody asked for: what follows could be taken for the answer to the next request.
             return abort()
         }
+        guard responseBegan || !isRequestUnsent else {
+            worker.metrics.add(.malformedResponses, pool.direction, label: "unexpected_response")
+            return fail(.upstreamClosed(connectionWasReused: maybeStale))
+        }
         responseBegan = true
         if let pending { return pending.append(bytes) }
         decode(bytes)
@@ -241,12 +247,20 @@ final class UpstreamConnection: TransportConnection {
         case .leased:
             let exchange = exchange
             self.exchange = nil
+            leavePlace()
             pool.leaseEnded()
             exchange?.upstreamFailed(.upstreamClosed(connectionWasReused: maybeStale))
         case .over: break
         }
         stream = nil
-        if isCounted { pool.connectionClosed() }
+        if isCounted { pool.connectionClosed() } else { pool.forgetIfEmpty() }
+    }
+
+    /// Whether the request cannot have left yet: output leaves at the end of the turn, only large
+    /// bodies without TLS earlier. What comes before it does is no answer to it; a service that was
+    /// made to send two responses for one request would else answer the next caller in the queue.
+    private var isRequestUnsent: Bool {
+        leasedInTurn == loop.turns && (usesTLS || outstandingBytes > 0)
     }
 
     // MARK: Decoding
@@ -292,6 +306,14 @@ final class UpstreamConnection: TransportConnection {
         exchange?.responseEnd(trailers: hasTrailers ? decoder.trailers : nil)
     }
 
+    /// An aborted connection takes no place in the bound on connections any more: the exchange it
+    /// failed may be sent again, and must find room where there is only this one.
+    private func leavePlace() {
+        guard isCounted else { return }
+        isCounted = false
+        pool.leftCluster()
+    }
+
     /// Ends the lease from this side and tells the exchange.
     private func fail(_ failure: Failure) {
         let exchange = exchange
@@ -309,7 +331,12 @@ final class UpstreamConnection: TransportConnection {
         isPausedByExchange = false
         guard reusable, isUsable else {
             phase = .over
-            if reusable || responseEnded { finish() } else { abort() }
+            if reusable || responseEnded {
+                finish()
+            } else {
+                abort()
+                leavePlace()
+            }
             return pool.leaseEnded()
         }
         phase = .idle

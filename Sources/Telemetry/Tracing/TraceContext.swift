@@ -154,9 +154,7 @@ public struct TraceContext: Sendable, Equatable {
         if !forms.contains(.requestID) {
             fields.removeAll(.xRequestID)
             var text = FieldText()
-            text.append("X-Request-Id: ")
-            text.append(uuidHigh: requestIDHigh, low: requestIDLow)
-            text.append("\r\n")
+            text.setUUIDLine("X-Request-Id: ", high: requestIDHigh, low: requestIDLow)
             text.appendLine(to: fields, .xRequestID)
         }
     }
