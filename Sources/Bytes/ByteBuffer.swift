@@ -26,7 +26,9 @@ public final class ByteBuffer {
     public init(capacity: Int = 0) {
         precondition(capacity >= 0)
         capacityBytes = capacity
-        base = capacity > 0 ? UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16) : nil
+        base =
+            capacity > 0
+            ? UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16) : nil
     }
 
     deinit { base?.deallocate() }
@@ -40,7 +42,9 @@ public final class ByteBuffer {
     /// Bytes of memory the buffer keeps.
     @inlinable public var capacity: Int { capacityBytes }
 
-    /// The byte at `index`, 0 being the first one not yet consumed. Traps when out of bounds.
+    /// The byte at `index`, 0 being the first one not yet consumed.
+    ///
+    /// Traps when out of bounds.
     @inlinable
     public subscript(index: Int) -> UInt8 {
         precondition(index >= 0 && index < count)
@@ -63,7 +67,8 @@ public final class ByteBuffer {
     /// Appends the bytes of a literal.
     public func append(_ literal: StaticString) {
         copy(
-            UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+            UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount)
+        )
     }
 
     /// Appends CR and LF.
@@ -75,12 +80,16 @@ public final class ByteBuffer {
         end &+= 2
     }
 
-    /// Appends a copy of an array. Not for the request path.
+    /// Appends a copy of an array.
+    ///
+    /// Not for the request path.
     public func append(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { append(rawBytes: $0) }
     }
 
-    /// Appends the UTF-8 of a string. Not for the request path.
+    /// Appends the UTF-8 of a string.
+    ///
+    /// Not for the request path.
     public func append(_ string: String) {
         var string = string
         string.withUTF8 { append(rawBytes: UnsafeRawBufferPointer($0)) }
@@ -112,8 +121,10 @@ public final class ByteBuffer {
         let target = base.unsafelyUnwrapped
         while divisor > 0 {
             target.storeBytes(
-                of: UInt8(truncatingIfNeeded: 48 &+ left / divisor), toByteOffset: end,
-                as: UInt8.self)
+                of: UInt8(truncatingIfNeeded: 48 &+ left / divisor),
+                toByteOffset: end,
+                as: UInt8.self
+            )
             end += 1
             left %= divisor
             divisor /= 10
@@ -135,13 +146,18 @@ public final class ByteBuffer {
         for _ in 0..<digits {
             let nibble = UInt8(truncatingIfNeeded: (value >> shift) & 0xF)
             target.storeBytes(
-                of: nibble < 10 ? 48 + nibble : 87 + nibble, toByteOffset: end, as: UInt8.self)
+                of: nibble < 10 ? 48 + nibble : 87 + nibble,
+                toByteOffset: end,
+                as: UInt8.self
+            )
             end += 1
             shift = shift &- 4
         }
     }
 
-    /// Overwrites the byte at `index`. Traps when out of bounds.
+    /// Overwrites the byte at `index`.
+    ///
+    /// Traps when out of bounds.
     public func set(_ byte: UInt8, at index: Int) {
         precondition(index >= 0 && index < end - start)
         base.unsafelyUnwrapped.storeBytes(of: byte, toByteOffset: start + index, as: UInt8.self)
@@ -188,21 +204,27 @@ public final class ByteBuffer {
         return try body(Span(_unsafeStart: start(of: 0..<count), count: count))
     }
 
-    /// Lends the bytes of `range`. Traps when out of bounds.
+    /// Lends the bytes of `range`.
+    ///
+    /// Traps when out of bounds.
     @inlinable
     public func withSpan<R, E: Error>(
-        _ range: Range<Int>, _ body: (Span<UInt8>) throws(E) -> R
+        _ range: Range<Int>,
+        _ body: (Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
         try body(Span(_unsafeStart: start(of: range), count: range.count))
     }
 
-    /// Where the bytes of `range` begin. Traps when out of bounds.
+    /// Where the bytes of `range` begin.
+    ///
+    /// Traps when out of bounds.
     @inlinable
     func start(of range: Range<Int>) -> UnsafePointer<UInt8> {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         guard let base else { return emptyBytes }
         return UnsafePointer(
-            (base + (start &+ range.lowerBound)).assumingMemoryBound(to: UInt8.self))
+            (base + (start &+ range.lowerBound)).assumingMemoryBound(to: UInt8.self)
+        )
     }
 
     /// Lends all held bytes as a pointer, for system calls and C codecs.
@@ -219,11 +241,14 @@ public final class ByteBuffer {
     /// `body` says it wrote.
     @unsafe
     public func appendUnsafe<E: Error>(
-        minimum: Int, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Int
+        minimum: Int,
+        _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Int
     ) throws(E) -> Int {
         reserve(minimum)
         let free = UnsafeMutableRawBufferPointer(
-            start: base.unsafelyUnwrapped + end, count: capacityBytes - end)
+            start: base.unsafelyUnwrapped + end,
+            count: capacityBytes - end
+        )
         let written = try body(free)
         precondition(written >= 0 && written <= free.count)
         end += written
@@ -243,10 +268,14 @@ public final class ByteBuffer {
         end &+= count
     }
 
-    /// What is held, as a `String`; invalid UTF-8 is repaired. For tests and logs.
+    /// What is held, as a `String`; invalid UTF-8 is repaired.
+    ///
+    /// For tests and logs.
     public var string: String { String(decoding: readable, as: UTF8.self) }
 
-    /// What is held, as an array. For tests and the control path.
+    /// What is held, as an array.
+    ///
+    /// For tests and the control path.
     public var array: [UInt8] { Array(readable) }
 
     private var readable: UnsafeRawBufferPointer {

@@ -6,7 +6,9 @@
 
 extension Span where Element == UInt8 {
     /// The index of the first byte at or after `from` that is a control (0x00...0x1F or 0x7F) other
-    /// than HTAB, or nil. Traps when `from` > `count`.
+    /// than HTAB, or nil.
+    ///
+    /// Traps when `from` > `count`.
     public func firstControl(from: Int = 0) -> Int? {
         let end = scanLine(from: from)
         return end < count ? end : nil

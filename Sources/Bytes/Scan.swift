@@ -2,11 +2,13 @@
 // much per head (113 against 49 ns for 290 bytes).
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 extension Span where Element == UInt8 {
-    /// The index of the first `byte` at or after `from`, or nil. Traps when `from` > `count`.
+    /// The index of the first `byte` at or after `from`, or nil.
+    ///
+    /// Traps when `from` > `count`.
     public func firstIndex(of byte: UInt8, from: Int = 0) -> Int? {
         precondition(from >= 0 && from <= count)
         return self.withUnsafeBytes { (raw: UnsafeRawBufferPointer) -> Int? in
@@ -38,9 +40,13 @@ extension Span where Element == UInt8 {
         }
     }
 
-    /// The bytes as a `String`; invalid UTF-8 is repaired. For logs and the control path.
+    /// The bytes as a `String`; invalid UTF-8 is repaired.
+    ///
+    /// For logs and the control path.
     public var string: String { self.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }
 
-    /// The bytes as an array. For tests and the control path.
+    /// The bytes as an array.
+    ///
+    /// For tests and the control path.
     public var array: [UInt8] { self.withUnsafeBytes { Array($0) } }
 }

@@ -21,7 +21,9 @@ public final class WordArray {
     /// Bytes of memory the array keeps.
     @inlinable public var capacity: Int { capacityWords * 8 }
 
-    /// The word at `index`. Traps when out of bounds.
+    /// The word at `index`.
+    ///
+    /// Traps when out of bounds.
     @inlinable
     public subscript(index: Int) -> UInt64 {
         get {

@@ -138,7 +138,8 @@ func loadTail(_ base: UnsafeRawPointer, _ index: Int, _ count: Int) -> UInt64 {
         // Two loads that may overlap: both have the same bits there.
         let low = UInt32(littleEndian: rest.loadUnaligned(as: UInt32.self))
         let high = UInt32(
-            littleEndian: rest.loadUnaligned(fromByteOffset: size &- 4, as: UInt32.self))
+            littleEndian: rest.loadUnaligned(fromByteOffset: size &- 4, as: UInt32.self)
+        )
         return UInt64(low) | UInt64(high) &<< UInt64((size &- 4) &* 8)
     }
     // The first, the middle and the last byte are all there are.

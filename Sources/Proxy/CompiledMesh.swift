@@ -9,7 +9,9 @@ import MeshModel
 import Telemetry
 import Traffic
 
-/// The routes and clusters of one worker. Confined to it.
+/// The routes and clusters of one worker.
+///
+/// Confined to it.
 final class CompiledMesh {
     let snapshot: MeshSnapshot
     let clusters: [String: UpstreamCluster]
@@ -27,7 +29,11 @@ final class CompiledMesh {
                 known?.cluster == cluster
                 ? known
                 : UpstreamCluster(
-                    worker: worker, cluster: cluster, direction: .outbound, reusing: known)
+                    worker: worker,
+                    cluster: cluster,
+                    direction: .outbound,
+                    reusing: known
+                )
         }
         self.clusters = clusters
         application = Self.application(worker, snapshot.inbound, previous?.application)
@@ -41,11 +47,13 @@ final class CompiledMesh {
         services = ContiguousArray(
             snapshot.services.map {
                 CompiledService($0, worker: worker, clusters: clusters, previous: schedules)
-            })
+            }
+        )
         hosts = HostTable(
             hosts: snapshot.services.enumerated().flatMap { index, service in
                 service.hosts.map { (host: $0, port: service.port, service: index) }
-            })
+            }
+        )
     }
 
     /// Where a request of the local application goes.
@@ -78,17 +86,26 @@ final class CompiledMesh {
     }
 
     private static func application(
-        _ worker: Worker, _ service: InboundService, _ previous: UpstreamCluster?
+        _ worker: Worker,
+        _ service: InboundService,
+        _ previous: UpstreamCluster?
     ) -> UpstreamCluster? {
         guard let address = worker.settings.inbound?.application else { return nil }
         let cluster = Cluster(
-            name: "application", security: .plaintext,
+            name: "application",
+            security: .plaintext,
             endpoints: [Endpoint(address: address)],
             connectTimeout: ProxyLimits.applicationConnectTimeout,
-            idleTimeout: ProxyLimits.applicationIdleTimeout, limits: service.limits)
+            idleTimeout: ProxyLimits.applicationIdleTimeout,
+            limits: service.limits
+        )
         if let previous, previous.cluster == cluster { return previous }
         return UpstreamCluster(
-            worker: worker, cluster: cluster, direction: .inbound, reusing: previous)
+            worker: worker,
+            cluster: cluster,
+            direction: .inbound,
+            reusing: previous
+        )
     }
 }
 
@@ -97,15 +114,22 @@ private final class CompiledService {
     let routes: ContiguousArray<CompiledRoute>
 
     init(
-        _ service: VirtualService, worker: Worker, clusters: [String: UpstreamCluster],
+        _ service: VirtualService,
+        worker: Worker,
+        clusters: [String: UpstreamCluster],
         previous: [String: CompiledRoute]
     ) {
         routes = ContiguousArray(
             service.routes.map { route in
                 CompiledRoute(
-                    route, service: service.name, worker: worker, clusters: clusters,
-                    previous: previous[route.name])
-            })
+                    route,
+                    service: service.name,
+                    worker: worker,
+                    clusters: clusters,
+                    previous: previous[route.name]
+                )
+            }
+        )
     }
 }
 
@@ -117,7 +141,10 @@ private final class CompiledRoute {
     private var schedule: WeightedSchedule
 
     init(
-        _ route: Route, service: String, worker: Worker, clusters: [String: UpstreamCluster],
+        _ route: Route,
+        service: String,
+        worker: Worker,
+        clusters: [String: UpstreamCluster],
         previous: CompiledRoute?
     ) {
         self.route = route
@@ -128,12 +155,18 @@ private final class CompiledRoute {
                     preconditionFailure("a snapshot refers to no cluster it does not hold")
                 }
                 let key = RequestSeriesKey(
-                    direction: .outbound, service: service, route: route.name,
-                    cluster: backend.cluster)
+                    direction: .outbound,
+                    service: service,
+                    route: route.name,
+                    cluster: backend.cluster
+                )
                 return ExchangeTarget(
-                    cluster: cluster, series: worker.metrics.series(for: key),
-                    timeouts: route.timeouts)
-            })
+                    cluster: cluster,
+                    series: worker.metrics.series(for: key),
+                    timeouts: route.timeouts
+                )
+            }
+        )
         if let previous, previous.route.backends == route.backends {
             schedule = previous.schedule
         } else {

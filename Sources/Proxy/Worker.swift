@@ -36,10 +36,14 @@ public struct WorkerIdentity: Sendable {
     let trustDomain: TrustDomain
     let settings: TLSSettings
 
-    /// See `TLSContext`. `settings` holds the ticket keys, which all workers of a process share: a
-    /// peer that comes back meets another worker as likely as the same.
+    /// See `TLSContext`.
+    ///
+    /// `settings` holds the ticket keys, which all workers of a process share: a peer that comes
+    /// back meets another worker as likely as the same.
     public init(
-        identity: TLSIdentity, trustBundle: [String], trustDomain: TrustDomain,
+        identity: TLSIdentity,
+        trustBundle: [String],
+        trustDomain: TrustDomain,
         settings: TLSSettings
     ) {
         self.identity = identity
@@ -96,8 +100,11 @@ public final class Worker {
     ///
     /// - Parameter writeLog: takes one finished log line; false when it was dropped. Any thread.
     public static func run(
-        index: Int, settings: ProxyConfiguration, sockets: WorkerSockets,
-        mailbox: Mailbox<WorkerMessage>, writeLog: @escaping @Sendable ([UInt8]) -> Bool
+        index: Int,
+        settings: ProxyConfiguration,
+        sockets: WorkerSockets,
+        mailbox: Mailbox<WorkerMessage>,
+        writeLog: @escaping @Sendable ([UInt8]) -> Bool
     ) throws(ReactorError) {
         let worker = try Worker(index: index, settings: settings, writeLog: writeLog)
         worker.reader = try MailboxReader(loop: worker.loop, mailbox: mailbox) {
@@ -110,7 +117,9 @@ public final class Worker {
 
     /// `loop`: one that others share, or nil for a loop of its own.
     init(
-        index: Int, settings: ProxyConfiguration, loop shared: EventLoop? = nil,
+        index: Int,
+        settings: ProxyConfiguration,
+        loop shared: EventLoop? = nil,
         writeLog: @escaping @Sendable ([UInt8]) -> Bool
     ) throws(ReactorError) {
         self.index = index
@@ -120,12 +129,14 @@ public final class Worker {
         httpLimits = HTTP.Limits(
             startLineBytesMax: settings.limits.requestLineBytesMax,
             fieldSectionBytesMax: settings.limits.fieldSectionBytesMax,
-            fieldCountMax: settings.limits.fieldCountMax)
+            fieldCountMax: settings.limits.fieldCountMax
+        )
         headTimeoutNanoseconds = settings.limits.headTimeout.nanoseconds
         connectionIdleNanoseconds = settings.limits.connectionIdle.nanoseconds
         random = FastRandom(seed: Clock.randomSeed())
         unmatchedSeries = metrics.series(
-            for: RequestSeriesKey(direction: .outbound, service: "unknown"))
+            for: RequestSeriesKey(direction: .outbound, service: "unknown")
+        )
         metrics.set(.workers, 1)
     }
 
@@ -133,13 +144,22 @@ public final class Worker {
         if let socket = sockets.outbound {
             listeners.append(
                 try DownstreamListener(
-                    worker: self, socket: socket, direction: .outbound, isPlaintext: true))
+                    worker: self,
+                    socket: socket,
+                    direction: .outbound,
+                    isPlaintext: true
+                )
+            )
         }
         if let socket = sockets.inbound {
             listeners.append(
                 try DownstreamListener(
-                    worker: self, socket: socket, direction: .inbound,
-                    isPlaintext: settings.inbound?.plaintext ?? false))
+                    worker: self,
+                    socket: socket,
+                    direction: .inbound,
+                    isPlaintext: settings.inbound?.plaintext ?? false
+                )
+            )
         }
     }
 
@@ -168,13 +188,21 @@ public final class Worker {
     private func apply(_ identity: WorkerIdentity) {
         do {
             let server = try TLSContext(
-                role: .server, identity: identity.identity, trustBundle: identity.trustBundle,
-                trustDomain: identity.trustDomain, alpn: ["http/1.1"],
-                settings: identity.settings)
+                role: .server,
+                identity: identity.identity,
+                trustBundle: identity.trustBundle,
+                trustDomain: identity.trustDomain,
+                alpn: ["http/1.1"],
+                settings: identity.settings
+            )
             let client = try TLSContext(
-                role: .client, identity: identity.identity, trustBundle: identity.trustBundle,
-                trustDomain: identity.trustDomain, alpn: ["http/1.1"],
-                settings: identity.settings)
+                role: .client,
+                identity: identity.identity,
+                trustBundle: identity.trustBundle,
+                trustDomain: identity.trustDomain,
+                alpn: ["http/1.1"],
+                settings: identity.settings
+            )
             serverTLS = server
             clientTLS = client
             metrics.add(.certificatesApplied)
@@ -238,14 +266,20 @@ public final class Worker {
             return Caller(direction: direction, identity: identity, series: nil)
         }
         let key = RequestSeriesKey(
-            direction: .inbound, service: mesh?.snapshot.inbound.name ?? "unknown",
-            peer: identity?.description ?? "")
+            direction: .inbound,
+            service: mesh?.snapshot.inbound.name ?? "unknown",
+            peer: identity?.description ?? ""
+        )
         return Caller(
-            direction: direction, identity: identity, series: metrics.series(for: key))
+            direction: direction,
+            identity: identity,
+            series: metrics.series(for: key)
+        )
     }
 
     func resolve(
-        _ head: RequestHead, _ direction: Direction
+        _ head: RequestHead,
+        _ direction: Direction
     ) throws(Failure) -> ExchangeTarget {
         guard let mesh else { throw .notConfigured }
         return switch direction {
@@ -295,7 +329,11 @@ public final class Worker {
     func logTLSFailure(_ error: TLSError, direction: Direction, peer: String) {
         logBuffer.clear()
         var line = LogLine(
-            into: logBuffer, time: Clock.wall(), level: .warning, message: "TLS failed")
+            into: logBuffer,
+            time: Clock.wall(),
+            level: .warning,
+            message: "TLS failed"
+        )
         line.field("direction", direction.label)
         line.field("peer", peer)
         line.field("reason", error.description)
@@ -311,26 +349,37 @@ public final class Worker {
 
     private func report() -> WorkerReport {
         WorkerReport(
-            worker: index, metrics: metrics.snapshot(), runningExchanges: runningExchanges,
+            worker: index,
+            metrics: metrics.snapshot(),
+            runningExchanges: runningExchanges,
             connections: connections.count,
             awaitedConnections: connections.count { $0.awaitsFirstRequest },
             snapshotVersion: mesh?.snapshot.version,
-            hasIdentity: serverTLS != nil, isDraining: isDraining,
-            clusters: mesh.map(clusterReports) ?? [])
+            hasIdentity: serverTLS != nil,
+            isDraining: isDraining,
+            clusters: mesh.map(clusterReports) ?? []
+        )
     }
 
     private func clusterReports(_ mesh: CompiledMesh) -> [WorkerReport.Cluster] {
         let clusters = mesh.clusters.values.sorted { $0.cluster.name < $1.cluster.name }
         return (clusters + [mesh.application].compactMap(\.self)).map { cluster in
             WorkerReport.Cluster(
-                name: cluster.cluster.name, runningRequests: cluster.runningRequests,
-                connections: cluster.connectionCount, pendingRequests: cluster.pendingCount,
+                name: cluster.cluster.name,
+                runningRequests: cluster.runningRequests,
+                connections: cluster.connectionCount,
+                pendingRequests: cluster.pendingCount,
                 endpoints: cluster.pools.map { pool in
                     WorkerReport.Endpoint(
-                        address: pool.addressText, idle: pool.idleCount, leased: pool.leased,
-                        dialing: pool.dialing, waiting: pool.waitingCount,
-                        connectFailures: pool.connectFailures)
-                })
+                        address: pool.addressText,
+                        idle: pool.idleCount,
+                        leased: pool.leased,
+                        dialing: pool.dialing,
+                        waiting: pool.waitingCount,
+                        connectFailures: pool.connectFailures
+                    )
+                }
+            )
         }
     }
 }

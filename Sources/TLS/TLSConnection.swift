@@ -155,8 +155,10 @@ public final class TLSConnection {
     }
 
     /// After the handshake OpenSSL answers one thing by itself: KeyUpdate with KeyUpdate (RFC 8446
-    /// §4.6.3), as often as the peer asks. One that asks without end and reads no answer would fill
-    /// our memory, where no back-pressure of the layers above sees it.
+    /// §4.6.3), as often as the peer asks.
+    ///
+    /// One that asks without end and reads no answer would fill our memory, where no back-pressure
+    /// of the layers above sees it.
     private func boundAnswers(_ bytes: Int) {
         answerBytes += bytes
         guard answerBytes > TLSLimits.answerBytesMax, phase != .failed else { return }

@@ -50,7 +50,9 @@ struct FieldBlockTests {
             )
             #expect(end == 7 + ordinary.utf8.count)
             #expect(fields.written == "First: 1\r\n" + ordinary)
-            #expect((0..<fields.count).map { fields.known(at: $0) } == [.other, .host, .other, .te])
+            #expect(
+                (0..<fields.count).map { fields.known(at: $0) } == [.other, .host, .other, .te]
+            )
             #expect(fields.withName(at: 2) { $0.string } == "x-Own")
             #expect(fields.withValue(at: 2) { $0.string } == "b c")
             #expect(fields.firstIndex(of: .te) == 3)

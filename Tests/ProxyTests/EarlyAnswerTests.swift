@@ -26,7 +26,9 @@ struct EarlyAnswerTests {
         // hands of the second caller, whose request is still to leave.
         let head = "HTTP/1.1 200 OK\r\nContent-Length: 65494\r\n\r\n"
         let body = String(
-            repeating: "x", count: ReactorLimits.receiveBytesMax - head.utf8.count)
+            repeating: "x",
+            count: ReactorLimits.receiveBytesMax - head.utf8.count
+        )
         #expect(body.utf8.count == 65_494)
         upstream.write(head + body + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         try bench.expect(first, receives: head + body)

@@ -54,7 +54,8 @@ struct PoolTests {
             answers: ok
         )
         #expect(
-            bench.metrics.value(.downstreamBytesReceived, .outbound) == UInt64(get.utf8.count))
+            bench.metrics.value(.downstreamBytesReceived, .outbound) == UInt64(get.utf8.count)
+        )
         #expect(bench.metrics.value(.downstreamBytesSent, .outbound) == UInt64(ok.utf8.count))
         #expect(bench.metrics.value(.upstreamBytesReceived, .outbound) == UInt64(ok.utf8.count))
         // Trace fields were added on the way.

@@ -48,7 +48,12 @@ struct TimeoutTests {
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         for _ in 0..<3 {
             try bench.exchange(
-                caller, get, { try bench.accepted(application) }, sees: get, answers: answer)
+                caller,
+                get,
+                { try bench.accepted(application) },
+                sees: get,
+                answers: answer
+            )
             application.connections[0].forget()
             try bench.loop.until { bench.worker.connections.allSatisfy(\.isResting) }
         }

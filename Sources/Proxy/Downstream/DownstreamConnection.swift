@@ -16,7 +16,9 @@ import TLS
 import Telemetry
 import Time
 
-/// Socket, TLS and codec of one downstream connection. Confined to its worker.
+/// Socket, TLS and codec of one downstream connection.
+///
+/// Confined to its worker.
 final class DownstreamConnection: TransportConnection {
     private enum Reading {
         /// Between requests, or in a head that is not complete.
@@ -52,7 +54,9 @@ final class DownstreamConnection: TransportConnection {
     private var responseBegan = false
 
     init(
-        worker: Worker, accepted: consuming AcceptedSocket, direction: Direction,
+        worker: Worker,
+        accepted: consuming AcceptedSocket,
+        direction: Direction,
         tls: TLSConnection?
     ) throws(ReactorError) {
         self.direction = direction
@@ -182,8 +186,10 @@ final class DownstreamConnection: TransportConnection {
         exchange = nil
         stream = nil
         deadline.set(
-            idleSince.advanced(byNanoseconds: worker.connectionIdleNanoseconds), loop: loop,
-            target: self)
+            idleSince.advanced(byNanoseconds: worker.connectionIdleNanoseconds),
+            loop: loop,
+            target: self
+        )
     }
 
     private var canDecode: Bool {
@@ -301,14 +307,20 @@ final class DownstreamConnection: TransportConnection {
             exchangeObject().refuse(.requestHeadTimeout, caller: caller)
         } else {
             worker.metrics.add(
-                .timeouts, direction, label: caller == nil ? "handshake" : "connection_idle")
+                .timeouts,
+                direction,
+                label: caller == nil ? "handshake" : "connection_idle"
+            )
             finish()
         }
     }
 
     private func setDeadline(_ nanoseconds: UInt64) {
         deadline.set(
-            loop.now.advanced(byNanoseconds: nanoseconds), loop: loop, target: self)
+            loop.now.advanced(byNanoseconds: nanoseconds),
+            loop: loop,
+            target: self
+        )
     }
 
     private func setIdleDeadline(of exchange: Exchange) {
@@ -322,7 +334,11 @@ final class DownstreamConnection: TransportConnection {
     func encodeInterim(_ head: ResponseHead) {
         guard decoder.head.version == .http11 else { return }
         ResponseEncoder.appendHead(
-            head, bodyLength: .none, to: .http11, to: writeBuffer())
+            head,
+            bodyLength: .none,
+            to: .http11,
+            to: writeBuffer()
+        )
     }
 
     func encodeHead(_ head: ResponseHead) {
@@ -330,8 +346,12 @@ final class DownstreamConnection: TransportConnection {
         // Not read to its end: the rest of the request would be taken for the next one.
         if reading == .body || worker.isDraining { closesAfterResponse = true }
         responseFraming = ResponseEncoder.appendHead(
-            head, bodyLength: head.bodyLength, to: decoder.head.version,
-            closes: closesAfterResponse, to: writeBuffer())
+            head,
+            bodyLength: head.bodyLength,
+            to: decoder.head.version,
+            closes: closesAfterResponse,
+            to: writeBuffer()
+        )
         if responseFraming == .untilClose { closesAfterResponse = true }
     }
 

@@ -10,7 +10,10 @@ final class DownstreamListener: Listener {
     private let isPlaintext: Bool
 
     init(
-        worker: Worker, socket: ListeningSocket, direction: Direction, isPlaintext: Bool
+        worker: Worker,
+        socket: ListeningSocket,
+        direction: Direction,
+        isPlaintext: Bool
     ) throws(ReactorError) {
         self.worker = worker
         self.direction = direction
@@ -38,7 +41,11 @@ final class DownstreamListener: Listener {
         }
         do {
             let connection = try DownstreamConnection(
-                worker: worker, accepted: socket, direction: direction, tls: tls)
+                worker: worker,
+                accepted: socket,
+                direction: direction,
+                tls: tls
+            )
             worker.add(connection)
             connection.begin()
         } catch {
@@ -49,6 +56,9 @@ final class DownstreamListener: Listener {
     override func onAcceptPaused(errno: Int32) {
         worker.metrics.add(.acceptPauses, direction, label: "descriptors")
         worker.log(
-            .warning, "accepting paused: out of descriptors or memory", errorText(errno))
+            .warning,
+            "accepting paused: out of descriptors or memory",
+            errorText(errno)
+        )
     }
 }

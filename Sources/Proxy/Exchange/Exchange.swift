@@ -21,7 +21,9 @@ import Telemetry
 import Time
 import Traffic
 
-/// One request and its response. Reused from request to request; confined to its worker.
+/// One request and its response.
+///
+/// Reused from request to request; confined to its worker.
 final class Exchange: TimerTarget {
     enum State {
         /// No request.
@@ -267,8 +269,11 @@ final class Exchange: TimerTarget {
 
     private func retryOrFail(_ failure: Failure, _ kind: AttemptFailure) {
         let allowed = RetryRule.allowsRetry(
-            after: kind, attempts: attempts, isIdempotent: head.method.isIdempotent,
-            canReplay: isReplayComplete && UInt64(replay.count) == requestBytes)
+            after: kind,
+            attempts: attempts,
+            isIdempotent: head.method.isIdempotent,
+            canReplay: isReplayComplete && UInt64(replay.count) == requestBytes
+        )
         let label = LocalReply(failure).cause
         guard allowed, isRetryUseful(failure) else {
             worker.metrics.add(.retriesRefused, direction, label: label)
@@ -375,16 +380,29 @@ final class Exchange: TimerTarget {
         let duration = worker.loop.now.nanoseconds(since: startedAt)
         let series = target?.series ?? caller?.series ?? worker.unmatchedSeries
         series.record(
-            method: head.method, status: status, duration: duration, requestBytes: requestBytes,
-            responseBytes: responseBytes, flag: failureFlag)
+            method: head.method,
+            status: status,
+            duration: duration,
+            requestBytes: requestBytes,
+            responseBytes: responseBytes,
+            flag: failureFlag
+        )
         guard worker.logsExchange(status: status, hasFailed: failureFlag != nil) else { return }
         worker.logExchange(
             AccessLogLine(
-                method: head.method, status: status, durationNanoseconds: duration,
-                requestBytes: requestBytes, responseBytes: responseBytes, series: series.key,
-                endpoint: pool?.addressText ?? "", retries: max(attempts - 1, 0),
-                flag: failureFlag, trace: trace),
-            head: head)
+                method: head.method,
+                status: status,
+                durationNanoseconds: duration,
+                requestBytes: requestBytes,
+                responseBytes: responseBytes,
+                series: series.key,
+                endpoint: pool?.addressText ?? "",
+                retries: max(attempts - 1, 0),
+                flag: failureFlag,
+                trace: trace
+            ),
+            head: head
+        )
     }
 
     override func onTimer(_ timer: Timer) {

@@ -2,8 +2,9 @@ import HTTP1
 import TLS
 import Telemetry
 
-/// Why an exchange did not go as it should: side and kind. `LocalReply` alone turns it into a
-/// status, a flag and a label.
+/// Why an exchange did not go as it should: side and kind.
+///
+/// `LocalReply` alone turns it into a status, a flag and a label.
 enum Failure: Error {
     /// The request broke the protocol or a limit.
     case malformedRequest(HTTP1Error)

@@ -4,11 +4,15 @@
 
 import HTTP
 
-/// The caller's side of an exchange. All calls are on the worker's thread.
+/// The caller's side of an exchange.
+///
+/// All calls are on the worker's thread.
 class DownstreamStream {
     /// Sends a 1xx head; dropped where the caller's version has none.
     func sendInterim(_ head: ResponseHead) { abstract() }
-    /// Sends the final head. Called once, before `sendBody` and `sendEnd`.
+    /// Sends the final head.
+    ///
+    /// Called once, before `sendBody` and `sendEnd`.
     func sendHead(_ head: ResponseHead) { abstract() }
     /// Sends a piece of the body.
     func sendBody(_ bytes: Span<UInt8>) { abstract() }
@@ -24,9 +28,13 @@ class DownstreamStream {
     func exchangeFinished() { abstract() }
 }
 
-/// The endpoint's side of one attempt. All calls are on the worker's thread.
+/// The endpoint's side of one attempt.
+///
+/// All calls are on the worker's thread.
 class UpstreamStream {
-    /// Sends the request's head. Called once.
+    /// Sends the request's head.
+    ///
+    /// Called once.
     func sendHead(_ head: RequestHead) { abstract() }
     /// Sends a piece of the body.
     func sendBody(_ bytes: Span<UInt8>) { abstract() }

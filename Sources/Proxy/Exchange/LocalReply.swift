@@ -18,7 +18,10 @@ struct LocalReply {
     var retryAfterSeconds: UInt64?
 
     init(
-        _ status: Int, _ cause: StaticString, _ flag: ResponseFlag, _ detail: String,
+        _ status: Int,
+        _ cause: StaticString,
+        _ flag: ResponseFlag,
+        _ detail: String,
         retryAfterSeconds: UInt64? = nil
     ) {
         self.status = status
@@ -35,66 +38,116 @@ struct LocalReply {
                 .init(error.status, error.reason, .malformedRequest, error.detail)
             case .requestHeadTimeout:
                 .init(
-                    408, "request_head_timeout", .requestTimeout,
-                    "The request's head did not arrive in time.")
+                    408,
+                    "request_head_timeout",
+                    .requestTimeout,
+                    "The request's head did not arrive in time."
+                )
             case .unknownService(let isWrongPort):
                 .init(
-                    404, isWrongPort ? "wrong_port" : "unknown_service", .noRoute,
+                    404,
+                    isWrongPort ? "wrong_port" : "unknown_service",
+                    .noRoute,
                     isWrongPort
                         ? "The service exists, but not on this port."
                         : "No service with this name is known to this workload. "
-                            + "Is it listed under `uses`?")
+                            + "Is it listed under `uses`?"
+                )
             case .noRoute:
                 .init(404, "no_route", .noRoute, "No route of the service takes this request.")
             case .notConfigured:
                 .init(
-                    503, "not_configured", .noRoute,
-                    "The proxy has no configuration yet.", retryAfterSeconds: 1)
+                    503,
+                    "not_configured",
+                    .noRoute,
+                    "The proxy has no configuration yet.",
+                    retryAfterSeconds: 1
+                )
             case .noEndpoint:
                 .init(
-                    503, "no_endpoint", .noEndpoint, "The service has no endpoint.",
-                    retryAfterSeconds: 1)
+                    503,
+                    "no_endpoint",
+                    .noEndpoint,
+                    "The service has no endpoint.",
+                    retryAfterSeconds: 1
+                )
             case .overflow(let bound):
                 .init(
-                    503, bound.cause, .overflow, "Too many \(bound.words) for this service.",
-                    retryAfterSeconds: 1)
+                    503,
+                    bound.cause,
+                    .overflow,
+                    "Too many \(bound.words) for this service.",
+                    retryAfterSeconds: 1
+                )
             case .noIdentity:
                 .init(
-                    503, "no_identity", .upstreamTLSFailure,
-                    "The proxy has no certificate yet.", retryAfterSeconds: 1)
+                    503,
+                    "no_identity",
+                    .upstreamTLSFailure,
+                    "The proxy has no certificate yet.",
+                    retryAfterSeconds: 1
+                )
             case .connectFailed:
                 .init(
-                    503, "connect_failed", .upstreamConnectFailure,
-                    "No connection to the service could be made.", retryAfterSeconds: 1)
+                    503,
+                    "connect_failed",
+                    .upstreamConnectFailure,
+                    "No connection to the service could be made.",
+                    retryAfterSeconds: 1
+                )
             case .connectTimeout:
                 .init(
-                    503, "connect_timeout", .upstreamConnectTimeout,
-                    "No connection to the service could be made in time.", retryAfterSeconds: 1)
+                    503,
+                    "connect_timeout",
+                    .upstreamConnectTimeout,
+                    "No connection to the service could be made in time.",
+                    retryAfterSeconds: 1
+                )
             case .upstreamTLS:
                 .init(
-                    503, "upstream_tls", .upstreamTLSFailure,
-                    "The service could not be authenticated.")
+                    503,
+                    "upstream_tls",
+                    .upstreamTLSFailure,
+                    "The service could not be authenticated."
+                )
             case .upstreamClosed:
                 .init(
-                    502, "upstream_closed", .upstreamReset,
-                    "The service closed the connection before it answered.")
+                    502,
+                    "upstream_closed",
+                    .upstreamReset,
+                    "The service closed the connection before it answered."
+                )
             case .malformedResponse:
                 .init(
-                    502, "malformed_response", .upstreamProtocolError,
-                    "The service's response is not valid HTTP.")
+                    502,
+                    "malformed_response",
+                    .upstreamProtocolError,
+                    "The service's response is not valid HTTP."
+                )
             case .requestTimeout:
                 .init(
-                    504, "request_timeout", .requestTimeout,
-                    "The service did not answer within the time limit of the request.")
+                    504,
+                    "request_timeout",
+                    .requestTimeout,
+                    "The service did not answer within the time limit of the request."
+                )
             case .streamIdleTimeout:
                 .init(
-                    504, "stream_idle_timeout", .idleTimeout,
-                    "Neither side sent anything for too long.")
+                    504,
+                    "stream_idle_timeout",
+                    .idleTimeout,
+                    "Neither side sent anything for too long."
+                )
             case .downstreamClosed:
                 .init(499, "downstream_closed", .downstreamClosed, "The caller left.")
             case .drainExpired:
                 .init(
-                    503, "draining", .draining, "The proxy is stopping.", retryAfterSeconds: 1)
+                    503,
+                    "draining",
+                    .draining,
+                    "The proxy is stopping.",
+                    retryAfterSeconds: 1
+                )
             }
     }
 

@@ -8,7 +8,9 @@ import MeshModel
 import Reactor
 import TLS
 
-/// The common part of downstream and upstream connections. Confined to its worker.
+/// The common part of downstream and upstream connections.
+///
+/// Confined to its worker.
 class TransportConnection: Connection {
     let worker: Worker
     private var tls: TLSConnection?
@@ -25,7 +27,9 @@ class TransportConnection: Connection {
 
     /// For an accepted connection; `tls` waits for the peer's hello.
     init(
-        worker: Worker, accepted: consuming AcceptedSocket, tls: TLSConnection?
+        worker: Worker,
+        accepted: consuming AcceptedSocket,
+        tls: TLSConnection?
     ) throws(ReactorError) {
         self.worker = worker
         self.tls = tls
@@ -38,7 +42,9 @@ class TransportConnection: Connection {
     func onReadyForData() {}
     /// Plaintext arrived; lent during the call.
     func onPlaintext(_ bytes: Span<UInt8>) {}
-    /// The peer sends no more. `isTruncated`: a TLS connection ended without saying so.
+    /// The peer sends no more.
+    ///
+    /// `isTruncated`: a TLS connection ended without saying so.
     func onPlaintextEnd(isTruncated: Bool) {}
     /// TLS failed; the connection closes by itself.
     func onTLSFailure(_ error: TLSError) {}

@@ -23,7 +23,9 @@ enum Lease {
     case failed(Failure)
 }
 
-/// Pool of one endpoint. Confined to its worker.
+/// Pool of one endpoint.
+///
+/// Confined to its worker.
 final class EndpointPool: TimerTarget {
     /// A cycle, broken when the pool is retired and empty.
     private(set) var owner: UpstreamCluster
@@ -47,7 +49,9 @@ final class EndpointPool: TimerTarget {
         worker = owner.worker
         addressText = endpoint.address.description
         address = InternetAddress(
-            bytes: endpoint.address.addressBytes, port: endpoint.address.port)
+            bytes: endpoint.address.addressBytes,
+            port: endpoint.address.port
+        )
         super.init()
     }
 
@@ -129,7 +133,10 @@ final class EndpointPool: TimerTarget {
         let connections = idle
         idle.removeAll()
         worker.metrics.adjust(
-            .upstreamConnectionsIdle, direction, by: -Int64(connections.count))
+            .upstreamConnectionsIdle,
+            direction,
+            by: -Int64(connections.count)
+        )
         for connection in connections { connection.finish() }
     }
 
@@ -148,7 +155,10 @@ final class EndpointPool: TimerTarget {
         leftCluster()
         connectFailures &+= 1
         worker.metrics.add(
-            .upstreamConnectFailures, direction, label: LocalReply(failure).cause)
+            .upstreamConnectFailures,
+            direction,
+            label: LocalReply(failure).cause
+        )
         // Each dial was made for one waiting exchange; the one that waits longest is told.
         if waiters.count > dialing, let exchange = waiters.first {
             waiters.removeFirst()

@@ -10,7 +10,9 @@ import Telemetry
 import Time
 import Traffic
 
-/// A cluster as one worker uses it. Kept over a new snapshot when its configuration is the same.
+/// A cluster as one worker uses it.
+///
+/// Kept over a new snapshot when its configuration is the same.
 final class UpstreamCluster {
     let worker: Worker
     let cluster: Cluster
@@ -25,7 +27,9 @@ final class UpstreamCluster {
 
     /// `reusing`: the pools of an earlier snapshot whose connections are still what is wanted.
     init(
-        worker: Worker, cluster: Cluster, direction: Direction,
+        worker: Worker,
+        cluster: Cluster,
+        direction: Direction,
         reusing previous: UpstreamCluster?
     ) {
         self.worker = worker

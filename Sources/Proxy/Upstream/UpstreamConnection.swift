@@ -9,7 +9,9 @@ import TLS
 import Telemetry
 import Time
 
-/// Socket, TLS and codec of one upstream connection. Confined to its worker.
+/// Socket, TLS and codec of one upstream connection.
+///
+/// Confined to its worker.
 final class UpstreamConnection: TransportConnection {
     private enum Phase { case dialing, idle, leased, over }
 
@@ -47,8 +49,10 @@ final class UpstreamConnection: TransportConnection {
             guard let context = pool.worker.clientTLS else { throw .noIdentity }
             do {
                 tls = try TLSConnection(
-                    context: context, expectedPeers: identities,
-                    endpoint: pool.endpoint.address)
+                    context: context,
+                    expectedPeers: identities,
+                    endpoint: pool.endpoint.address
+                )
             } catch {
                 throw .upstreamTLS(error)
             }
@@ -200,7 +204,9 @@ final class UpstreamConnection: TransportConnection {
         guard !isTruncated else { return fail(.upstreamClosed(connectionWasReused: maybeStale)) }
         do {
             let event = try decoder.endOfInput()
-            guard case .end = event else { return fail(.upstreamClosed(connectionWasReused: maybeStale)) }
+            guard case .end = event else {
+                return fail(.upstreamClosed(connectionWasReused: maybeStale))
+            }
             keepAlive = false
             endResponse(hasTrailers: false)
         } catch {
@@ -257,8 +263,10 @@ final class UpstreamConnection: TransportConnection {
     }
 
     /// Whether the request cannot have left yet: output leaves at the end of the turn, only large
-    /// bodies without TLS earlier. What comes before it does is no answer to it; a service that was
-    /// made to send two responses for one request would else answer the next caller in the queue.
+    /// bodies without TLS earlier.
+    ///
+    /// What comes before it does is no answer to it; a service that was made to send two responses
+    /// for one request would else answer the next caller in the queue.
     private var isRequestUnsent: Bool {
         leasedInTurn == loop.turns && (usesTLS || outstandingBytes > 0)
     }
