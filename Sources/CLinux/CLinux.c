@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -312,6 +313,11 @@ uint64_t mesh_raise_file_limit(void) {
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return before;
     }
     return limit.rlim_cur;
+}
+
+int mesh_keep_free_memory(int trim_bytes) {
+    // A fixed mmap threshold as well, since setting either one ends glibc's own adjusting.
+    return mallopt(M_TRIM_THRESHOLD, trim_bytes) && mallopt(M_MMAP_THRESHOLD, trim_bytes) ? 0 : -EINVAL;
 }
 
 static int release_segments(struct dl_phdr_info *info, size_t size, void *result) {

@@ -21,9 +21,13 @@ public enum ReactorLimits {
     /// one copy less, which below this size costs less than a second send call.
     public static let directSendBytesMin = 16_384
     /// Memory an idle pooled output buffer may keep.
-    public static let pooledBufferBytesMax = 65_536
+    ///
+    /// One whole receive, sealed, grows a buffer to twice 64 KiB; a pool that dropped it would
+    /// have bulk transfer map and unmap memory for every receive. With `pooledBuffersMax` at most
+    /// 10 MiB are kept, and only after that many connections were behind at once.
+    public static let pooledBufferBytesMax = 163_840
     /// Pooled output buffers per loop.
-    public static let pooledBuffersMax = 256
+    public static let pooledBuffersMax = 64
     /// Pause of a listener that ran out of descriptors or memory.
     public static let acceptPauseNanoseconds: UInt64 = 100_000_000
     /// How long a closing connection waits for its peer to take a byte of what is outstanding; any

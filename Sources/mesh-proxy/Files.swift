@@ -18,10 +18,19 @@ func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) {
         var offset = 0
         while offset < raw.count, let base = raw.baseAddress {
             let count = Glibc.write(descriptor, base + offset, raw.count - offset)
-            if count < 0 && errno != EINTR && errno != EAGAIN { return }
             if count > 0 { offset += count }
+            guard count < 0, errno != EINTR else { continue }
+            // Somebody made the descriptor non-blocking and does not read it. Losing a line is
+            // better than a control loop that spins instead of renewing certificates.
+            guard errno == EAGAIN, isWritable(descriptor) else { return }
         }
     }
+}
+
+/// Whether the descriptor takes bytes within 100 ms.
+private func isWritable(_ descriptor: Int32) -> Bool {
+    var watched = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    return poll(&watched, 1, 100) > 0 && watched.revents & Int16(POLLOUT) != 0
 }
 
 /// A file could not be read.

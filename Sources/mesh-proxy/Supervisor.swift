@@ -19,6 +19,8 @@ import Time
 final class Supervisor {
     private static let signals = [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD]
     private static let drainStepNanoseconds: UInt64 = 50_000_000
+    /// Bulk transfer makes and frees record and output buffers of up to 160 KiB all the time.
+    private static let freeMemoryKeptBytes: Int32 = 2 << 20
     private static let startUpNanoseconds: UInt64 = 1_000_000_000
     private static let identityCheckNanoseconds: UInt64 = 5_000_000_000
 
@@ -52,6 +54,8 @@ final class Supervisor {
         // Before any thread exists, so that all of them inherit it.
         SignalSource.block(signals)
         _ = mesh_raise_file_limit()
+        // Advice only: without it bulk transfer costs more, nothing else.
+        _ = mesh_keep_free_memory(freeMemoryKeptBytes)
         do {
             let supervisor = try Supervisor(file, command: child)
             try supervisor.start()

@@ -37,6 +37,10 @@ struct Apply: AsyncParsableCommand {
             timeout: .milliseconds(Int64(timeout.seconds * 1000) + 5_000)
         )
         guard settled.isSettled else { throw Failure(description: describe(settled.pending)) }
+        // Right after a controller's start its proxies are still on their way back.
+        guard settled.settledCount > 0 else {
+            return Terminal.print("applied; no proxy is connected, so none has confirmed")
+        }
         Terminal.print("applied; \(settled.settledCount) proxies confirmed")
     }
 

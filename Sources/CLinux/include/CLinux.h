@@ -83,6 +83,9 @@ int mesh_thread_start(const char *name, void (*body)(void *), void *context);
 
 // Raises the soft limit of open files to the hard one; the new soft limit.
 uint64_t mesh_raise_file_limit(void);
+// Makes the allocator keep up to `trim_bytes` of free memory instead of returning and faulting in
+// the same pages again for every burst. 0 or -EINVAL.
+int mesh_keep_free_memory(int trim_bytes);
 // Unmaps the resident pages of all loaded code; what runs again is mapped again from the page cache.
 // Start-up touches megabytes that are never needed after it. 0 or -errno of the last failure.
 int mesh_release_code_pages(void);
