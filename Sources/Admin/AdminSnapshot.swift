@@ -25,6 +25,8 @@ public struct AdminSnapshot: Sendable {
     public var certificates: [AdminCertificate]
     /// How often a certificate was replaced since the start.
     public var rotations: UInt64
+    /// Configurations from the controller that were refused since the start.
+    public var snapshotsRefused: UInt64 = 0
     /// The process itself.
     public var process: AdminProcess
 

@@ -42,25 +42,12 @@ struct FileProblem: Error, CustomStringConvertible {
 ///
 /// - Throws: `FileProblem` that names the file and the reason; also when it is over 16 MiB.
 func readFile(_ path: String) throws(FileProblem) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else {
-        throw FileProblem(description: "\(path): \(errorText(errno))")
+    do {
+        if let bytes = try Files.read(path, bytesMax: 16 << 20) { return bytes }
+    } catch {
+        throw FileProblem(description: "\(path): \(error)")
     }
-    defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var block = [UInt8](repeating: 0, count: 65_536)
-    while true {
-        let count = read(descriptor, &block, block.count)
-        if count == 0 { return bytes }
-        if count < 0 {
-            if errno == EINTR { continue }
-            throw FileProblem(description: "\(path): \(errorText(errno))")
-        }
-        bytes.append(contentsOf: block[..<count])
-        guard bytes.count <= 16 << 20 else {
-            throw FileProblem(description: "\(path): larger than 16 MiB")
-        }
-    }
+    throw FileProblem(description: "\(path): no such file")
 }
 
 /// A configuration that was read and is valid.

@@ -138,6 +138,7 @@ final class Supervisor {
             snapshot.configuration.applied = meshApplied
             snapshot.certificates = credentials.map(AdminCertificate.all) ?? []
             snapshot.rotations = rotations
+            snapshot.snapshotsRefused = controlClient?.status.snapshotsRefused ?? 0
             completion(snapshot)
         }
     }

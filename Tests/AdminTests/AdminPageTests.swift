@@ -146,6 +146,7 @@ struct AdminPageTests {
     @Test("Metrics hold the workers' counters and what only the control loop knows")
     func metrics() throws {
         var state = try inventedState()
+        state.snapshotsRefused = 3
         let reply = AdminEndpoint.metrics.reply(state)
         #expect(reply.contentType == "text/plain; version=0.0.4; charset=utf-8")
         let lines = Set(reply.bodyText.split(separator: "\n").map(String.init))
@@ -153,7 +154,8 @@ struct AdminPageTests {
             "mesh_connections_accepted_total{direction=\"inbound\"} 3",
             "mesh_malformed_requests_total{direction=\"outbound\",reason=\"bare_cr\"} 1",
             "mesh_build_info{version=\"1.2.3\"} 1", "mesh_ready 1",
-            "mesh_certificate_rotations_total 2", "mesh_configuration_version 0",
+            "mesh_certificate_rotations_total 2",
+            "mesh_snapshots_refused_total 3", "mesh_configuration_version 0",
             "mesh_configuration_applied_timestamp_seconds 1795222900",
             "mesh_certificate_expiry_timestamp_seconds{use=\"leaf\","
                 + "spiffe_id=\"spiffe://mesh.internal/ns/default/sa/web\",serial=\"0A\"} 1795222983",

@@ -38,7 +38,6 @@ struct PrometheusTextTests {
         metrics.add(.connectionsAccepted, .inbound, 2)
         metrics.add(.malformedRequests, .outbound, label: "bare_cr")
         metrics.add(.snapshotsApplied)
-        metrics.add(.snapshotsRefused, label: "checksum")
         metrics.adjust(.connectionsActive, .outbound, by: 3)
         metrics.adjust(.connectionsActive, .outbound, by: -4)
         let page = try page(metrics.snapshot())
@@ -52,7 +51,6 @@ struct PrometheusTextTests {
                 == 1
         )
         #expect(page.value("mesh_snapshots_applied_total") == 1)
-        #expect(page.value("mesh_snapshots_refused_total", ["reason": "checksum"]) == 1)
         #expect(page.value("mesh_connections_active", ["direction": "outbound"]) == -1)
     }
 

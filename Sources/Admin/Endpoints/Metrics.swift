@@ -39,6 +39,12 @@ private func samples(_ state: AdminSnapshot) -> [MetricSample] {
             kind: .counter,
             value: Double(state.rotations)
         ),
+        MetricSample(
+            "mesh_snapshots_refused_total",
+            "Configurations refused since the start.",
+            kind: .counter,
+            value: Double(state.snapshotsRefused)
+        ),
     ]
     if let mesh = state.configuration.mesh, let applied = state.configuration.applied {
         samples += [

@@ -52,8 +52,6 @@ class UpstreamStream {
     func resumeResponse() { abstract() }
     /// Whether its connection has served an exchange before.
     var connectionWasReused: Bool { abstract() }
-    /// Address of the endpoint, for logs.
-    var endpointDescription: String { abstract() }
 }
 
 private func abstract(_ name: StaticString = #function) -> Never {

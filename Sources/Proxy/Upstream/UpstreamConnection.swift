@@ -93,8 +93,6 @@ final class UpstreamConnection: TransportConnection {
 
     // MARK: From the stream
 
-    var endpointDescription: String { pool.addressText }
-
     func encodeHead(_ head: RequestHead) {
         requestFraming = head.bodyLength
         decoder.expect(method: head.method)
@@ -380,5 +378,4 @@ final class HTTP1UpstreamStream: UpstreamStream {
     override func pauseResponse() { connection.pauseResponse() }
     override func resumeResponse() { connection.resumeResponse() }
     override var connectionWasReused: Bool { connection.exchangesServed > 0 }
-    override var endpointDescription: String { connection.endpointDescription }
 }

@@ -43,7 +43,7 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
     case upstreamConnects, upstreamConnectFailures, upstreamReuses, upstreamStale
     case upstreamBytesReceived, upstreamBytesSent
     case retries, retriesRefused
-    case snapshotsApplied, snapshotsRefused, certificatesApplied
+    case snapshotsApplied, certificatesApplied
     case logLinesDropped
 
     /// Name, help and labels.
@@ -156,12 +156,6 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
             )
         case .snapshotsApplied:
             .init("mesh_snapshots_applied_total", "Configuration snapshots put to use.")
-        case .snapshotsRefused:
-            .init(
-                "mesh_snapshots_refused_total",
-                "Configuration snapshots refused.",
-                label: "reason"
-            )
         case .certificatesApplied:
             .init("mesh_certificates_applied_total", "Certificates put to use.")
         case .logLinesDropped:

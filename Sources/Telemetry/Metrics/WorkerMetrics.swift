@@ -48,12 +48,6 @@ public final class WorkerMetrics {
         labelled[slot(counter.rawValue, direction)].add(1, label)
     }
 
-    /// Counts an event that has a label and no direction.
-    public func add(_ counter: ProxyCounter, label: StaticString) {
-        assert(!counter.definition.hasDirection && counter.definition.label != nil)
-        labelled[slot(counter.rawValue, .inbound)].add(1, label)
-    }
-
     /// Moves a gauge that has a direction by `change`.
     public func adjust(_ gauge: ProxyGauge, _ direction: Direction, by change: Int64) {
         assert(gauge.definition.hasDirection)
