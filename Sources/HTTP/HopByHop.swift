@@ -63,7 +63,7 @@ extension FieldName {
             .secWebSocketAccept:
             true
         case .other, .transferEncoding, .connection, .keepAlive, .te, .upgrade, .proxyConnection,
-            .proxyAuthenticate, .proxyAuthorization, .http2Settings:
+            .proxyAuthenticate, .proxyAuthorization, .http2Settings, .meshOrigin:
             false
         }
     }
