@@ -42,7 +42,14 @@ final class UpstreamCluster {
         for endpoint in cluster.endpoints {
             let known = keeps ? previous?.pools.first { $0.endpoint == endpoint } : nil
             known?.move(to: self)
-            pools.append(known ?? EndpointPool(owner: self, endpoint: endpoint))
+            pools.append(known ?? EndpointPool(owner: self, endpoint: endpoint, spoken: spoken))
+        }
+    }
+
+    private var spoken: UpstreamProtocol {
+        switch cluster.security {
+        case .plaintext: .http1
+        case .mutual: .negotiated
         }
     }
 
