@@ -418,14 +418,33 @@ extension ClusterSecurity {
 }
 
 extension Endpoint {
+    /// `{"address": {"address": …, "port": …}}` or `{"name": …, "port": …}`.
     static func decode(_ cursor: ConfigCursor) -> Endpoint? {
-        cursor.object(fields: ["address"])?.required("address") {
-            $0.socketAddress(ports: Limits.port)
-        }.map { Endpoint(address: $0) }
+        guard case .object = cursor.node.value, cursor.node["name"] != nil else {
+            return cursor.object(fields: ["address", "name", "port"]).flatMap { object in
+                object.cursor("port")?.report("only with name", allowed: "inside address")
+                return object.required("address") { $0.socketAddress(ports: Limits.port) }
+            }.map { Endpoint(address: $0) }
+        }
+        guard let object = cursor.object(fields: ["address", "name", "port"]) else { return nil }
+        if object.cursor("address") != nil {
+            cursor.report("ambiguous", allowed: "exactly one of address, name")
+        }
+        let name = object.required("name") { $0.string(.hostName) }
+        let port = object.required("port") { $0.integer(in: Limits.port) }
+        guard let name, let port else { return nil }
+        return Endpoint(target: .name(name, port: UInt16(port)))
     }
 
     func encode(_ writer: inout JSONWriter) {
-        writer.object { $0.field("address", address.encode) }
+        writer.object { writer in
+            switch target {
+            case .address(let address): writer.field("address", address.encode)
+            case .name(let name, let port):
+                writer.field("name", name)
+                writer.field("port", port)
+            }
+        }
     }
 }
 

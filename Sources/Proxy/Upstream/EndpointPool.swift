@@ -30,6 +30,7 @@ final class EndpointPool: TimerTarget {
     /// A cycle, broken when the pool is retired and empty.
     private(set) var owner: UpstreamCluster
     let endpoint: Endpoint
+    let socketAddress: SocketAddress
     let addressText: String
     let worker: Worker
     private let address: InternetAddress
@@ -43,15 +44,13 @@ final class EndpointPool: TimerTarget {
     private let sweep = Timer()
     private(set) var connectFailures: UInt64 = 0
 
-    init(owner: UpstreamCluster, endpoint: Endpoint) {
+    init(owner: UpstreamCluster, endpoint: Endpoint, address: SocketAddress) {
         self.owner = owner
         self.endpoint = endpoint
         worker = owner.worker
-        addressText = endpoint.address.description
-        address = InternetAddress(
-            bytes: endpoint.address.addressBytes,
-            port: endpoint.address.port
-        )
+        socketAddress = address
+        addressText = address.description
+        self.address = InternetAddress(bytes: address.addressBytes, port: address.port)
         super.init()
     }
 

@@ -42,7 +42,11 @@ final class UpstreamCluster {
         for endpoint in cluster.endpoints {
             let known = keeps ? previous?.pools.first { $0.endpoint == endpoint } : nil
             known?.move(to: self)
-            pools.append(known ?? EndpointPool(owner: self, endpoint: endpoint))
+            if let known {
+                pools.append(known)
+            } else if let address = endpoint.address {
+                pools.append(EndpointPool(owner: self, endpoint: endpoint, address: address))
+            }
         }
     }
 

@@ -51,7 +51,7 @@ final class UpstreamConnection: TransportConnection {
                 tls = try TLSConnection(
                     context: context,
                     expectedPeers: identities,
-                    endpoint: pool.endpoint.address
+                    endpoint: pool.socketAddress
                 )
             } catch {
                 throw .upstreamTLS(error)
