@@ -39,8 +39,7 @@ enum Acceptance {
                 role: .client,
                 identity: identity,
                 trustBundle: bundle,
-                trustDomain: identity.spiffeID.trustDomain,
-                alpn: []
+                trustDomain: identity.spiffeID.trustDomain
             )
         } catch {
             throw Refusal(reason: "trustBundle: \(error)")

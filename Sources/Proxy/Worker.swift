@@ -192,7 +192,6 @@ public final class Worker {
                 identity: identity.identity,
                 trustBundle: identity.trustBundle,
                 trustDomain: identity.trustDomain,
-                alpn: ["http/1.1"],
                 settings: identity.settings
             )
             let client = try TLSContext(
@@ -200,7 +199,6 @@ public final class Worker {
                 identity: identity.identity,
                 trustBundle: identity.trustBundle,
                 trustDomain: identity.trustDomain,
-                alpn: ["http/1.1"],
                 settings: identity.settings
             )
             serverTLS = server

@@ -50,6 +50,7 @@ final class UpstreamConnection: TransportConnection {
             do {
                 tls = try TLSConnection(
                     context: context,
+                    applicationProtocols: .http1,
                     expectedPeers: identities,
                     endpoint: pool.socketAddress
                 )
