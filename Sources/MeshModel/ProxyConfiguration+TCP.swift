@@ -60,8 +60,9 @@ public struct DetectionSettings: Sendable, Equatable {
 
 /// Who answers for names.
 public struct DNSConfiguration: Sendable, Equatable {
-    /// Where applications ask: names of services are answered here, others passed on; loopback only,
-    /// port 15053 by default. Nil: nowhere.
+    /// Where applications ask; loopback only, port 15053 by default; nil: nowhere.
+    ///
+    /// Names of services are answered from the snapshot, others passed on.
     public let listen: SocketAddress?
     /// Asked for every other name, in this order; empty: the name servers of `/etc/resolv.conf`.
     public let upstreams: [SocketAddress]
