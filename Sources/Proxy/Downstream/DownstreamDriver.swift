@@ -43,6 +43,8 @@ class DownstreamDriver {
     func rest() {}
     /// The proxy drains: tell the peer, as far as the protocol can.
     func drain() {}
+    /// Peers have had time to learn: take nothing new.
+    func finishDrain() {}
     /// The drain's grace period is over.
     func expire() {}
     /// The connection is gone; called once, last.

@@ -284,8 +284,8 @@ private final class HTTP1DownstreamStream: DownstreamStream {
     override func sendHead(_ head: ResponseHead) { driver.encodeHead(head) }
     override func sendBody(_ bytes: Span<UInt8>) { driver.encodeBody(bytes) }
     override func sendEnd(trailers: FieldBlock?) { driver.encodeEnd(trailers: trailers) }
-    override func abort() { driver.breakOff() }
+    override func abort(_ failure: Failure) { driver.breakOff() }
     override var isCongested: Bool { driver.isCongested }
     override func resumeRequestBody() { driver.resumeDecoding() }
-    override func exchangeFinished() { driver.exchangeFinished() }
+    override func exchangeFinished(requestEnded: Bool) { driver.exchangeFinished() }
 }

@@ -39,7 +39,7 @@ final class UpstreamConnection: TransportConnection {
                     context: context,
                     applicationProtocols: pool.spoken.offered,
                     expectedPeers: identities,
-                    endpoint: pool.endpoint.address
+                    endpoint: pool.socketAddress
                 )
             } catch {
                 throw .upstreamTLS(error)
@@ -82,6 +82,10 @@ final class UpstreamConnection: TransportConnection {
         isCounted = false
         pool.leftCluster()
     }
+
+    override var side: Direction { pool.direction }
+    /// A dead connection in the pool costs the exchange that meets it.
+    override var asksWhenIdle: Bool { true }
 
     /// Closes after everything written has been sent.
     override func finish() {
