@@ -209,7 +209,7 @@ public final class RequestDecoder {
             end += 1
         }
         let authority = target.extracting(start..<end)
-        guard let parts = Grammar.authority(authority) else { throw .invalidHost }
+        guard let parts = Authority(authority) else { throw .invalidHost }
         head.set(scheme: scheme)
         head.set(authority: authority, hostCount: parts.hostCount, port: parts.port)
         let rest = target.extracting(end..<target.count)
@@ -263,7 +263,7 @@ public final class RequestDecoder {
         }
         let isAbsolute = head.scheme != nil
         try head.fields.withValue(at: hostIndex) { (value) throws(HTTP1Error) in
-            guard let parts = Grammar.authority(value) else { throw .invalidHost }
+            guard let parts = Authority(value) else { throw .invalidHost }
             if !isAbsolute {
                 head.set(authority: value, hostCount: parts.hostCount, port: parts.port)
             }
