@@ -10,6 +10,12 @@ public enum ProxyLimits {
     public static let pipelinedBytesMax = 131_072
     /// Idle upstream connections kept for each endpoint and worker.
     public static let idleConnectionsPerEndpointMax = 1_024
+    /// Exchanges on one HTTP/2 connection before another one is made.
+    ///
+    /// One connection saves system calls, but all of it is one worker's work at the peer, and one lost
+    /// packet stops all of its streams. What nearly every server allows (RFC 9113 §6.5.2 advises at
+    /// least 100).
+    public static let streamsPerConnection = 100
     /// After this long without a request a downstream connection gives its buffers back.
     public static let restAfterNanoseconds: UInt64 = 2_000_000_000
     /// How often unused upstream connections are looked through.

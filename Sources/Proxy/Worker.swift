@@ -213,6 +213,7 @@ public final class Worker {
     private func startDrain() {
         isDraining = true
         metrics.set(.draining, 1)
+        for connection in connections { connection.drain() }
     }
 
     private func closeIdle() {
@@ -371,7 +372,7 @@ public final class Worker {
                     WorkerReport.Endpoint(
                         address: pool.addressText,
                         idle: pool.idleCount,
-                        leased: pool.leased,
+                        leased: pool.leasedCount,
                         dialing: pool.dialing,
                         waiting: pool.waitingCount,
                         connectFailures: pool.connectFailures

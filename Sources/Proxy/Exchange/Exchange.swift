@@ -14,7 +14,6 @@
 
 import Bytes
 import HTTP
-import HTTP1
 import MeshModel
 import Reactor
 import Telemetry
@@ -135,7 +134,7 @@ final class Exchange: TimerTarget {
     }
 
     /// The request's body turned out malformed: the upstream must not take it for complete.
-    func requestBodyFailed(_ error: HTTP1Error) {
+    func requestBodyFailed(_ error: Malformation) {
         guard state != .idle else { return }
         fail(.malformedRequest(error))
     }

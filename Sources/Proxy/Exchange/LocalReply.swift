@@ -2,7 +2,6 @@
 // response flag and metric label. Nothing internal: no addresses, no names of files, no certificates.
 
 import Bytes
-import HTTP1
 import TLS
 import Telemetry
 

@@ -55,6 +55,8 @@ class TransportConnection: Connection {
     var usesTLS: Bool { tls != nil }
     /// The peer's verified identity; nil without TLS or before the handshake ends.
     var peerIdentity: SPIFFEID? { tls?.peerIdentity }
+    /// What TLS agreed on; nil without TLS.
+    var applicationProtocol: ApplicationProtocol? { tls?.negotiated }
     /// Whether the handshake resumed an earlier session.
     var wasResumed: Bool { tls?.wasResumed ?? false }
 

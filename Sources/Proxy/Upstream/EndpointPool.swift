@@ -1,15 +1,18 @@
-// The connections of one worker to one endpoint.
+// The connections of one worker to one endpoint, in one protocol.
 //
-// Idle connections are a stack: the one used last is used next, so that the surplus ages and is
-// closed. An exchange that finds none waits; it takes whichever comes first, a new connection or one
-// that another exchange gives back.
+// HTTP/1.1 connections are leased whole; idle ones are a stack: the one used last is used next, so
+// that the surplus ages and is closed. HTTP/2 connections are shared: each lease is a stream, and
+// another connection is made only when those there have no room. An exchange that finds neither
+// waits; it takes whichever comes first, a new connection or what another exchange gives back.
 //
 // Invariants:
-// - a connection is in exactly one of: dialing, leased, idle
-// - as many dials are under way as exchanges wait, up to the cluster's bound on connections
+// - a connection is in exactly one of: dialing, leased, idle, shared; or it is on its way out
+// - the dials under way have room for all exchanges that wait, up to the cluster's bound on
+//   connections
 
 import MeshModel
 import Reactor
+import TLS
 import Telemetry
 import Time
 
@@ -23,6 +26,21 @@ enum Lease {
     case failed(Failure)
 }
 
+/// What is spoken with an endpoint.
+enum UpstreamProtocol {
+    case http1, http2
+    /// HTTP/2 if the peer knows it, which ALPN tells.
+    case negotiated
+
+    var offered: ALPNSet {
+        switch self {
+        case .http1: .http1
+        case .http2: .http2
+        case .negotiated: [.http2, .http1]
+        }
+    }
+}
+
 /// Pool of one endpoint.
 ///
 /// Confined to its worker.
@@ -30,23 +48,33 @@ final class EndpointPool: TimerTarget {
     /// A cycle, broken when the pool is retired and empty.
     private(set) var owner: UpstreamCluster
     let endpoint: Endpoint
+    let spoken: UpstreamProtocol
     let socketAddress: SocketAddress
     let addressText: String
     let worker: Worker
     private let address: InternetAddress
     private var idle: ContiguousArray<UpstreamConnection> = []
+    private var shared: ContiguousArray<UpstreamConnection> = []
     private var waiters: ContiguousArray<Exchange> = []
     /// Those of the owner's `connectionCount` that are this pool's: also the closing ones.
     private var connections = 0
     private(set) var dialing = 0
     private(set) var leased = 0
     private(set) var isRetired = false
+    /// What the last connection turned out to be, where that is negotiated.
+    private var isKnownExclusive = false
     private let sweep = Timer()
     private(set) var connectFailures: UInt64 = 0
 
-    init(owner: UpstreamCluster, endpoint: Endpoint, address: SocketAddress) {
+    init(
+        owner: UpstreamCluster,
+        endpoint: Endpoint,
+        address: SocketAddress,
+        spoken: UpstreamProtocol
+    ) {
         self.owner = owner
         self.endpoint = endpoint
+        self.spoken = spoken
         worker = owner.worker
         socketAddress = address
         addressText = address.description
@@ -54,30 +82,28 @@ final class EndpointPool: TimerTarget {
         super.init()
     }
 
-    var idleCount: Int { idle.count }
+    var idleCount: Int { idle.count + shared.count { $0.isIdle } }
+    /// Connections that serve an exchange, or several.
+    var leasedCount: Int { leased + shared.count { !$0.isIdle } }
     var waitingCount: Int { waiters.count }
     var direction: Direction { owner.direction }
 
     /// Asks for a connection for `exchange`.
     func lease(for exchange: Exchange) -> Lease {
-        while let connection = idle.popLast() {
-            worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
-            if connection.isUsable {
-                leased += 1
-                worker.metrics.add(.upstreamReuses, direction)
-                return .ready(connection.lease(to: exchange))
-            }
-            worker.metrics.add(.upstreamStale, direction)
-            connection.abort()
+        if let connection = connectionWithRoom() {
+            worker.metrics.add(.upstreamReuses, direction)
+            return .ready(take(connection, for: exchange))
         }
         let limits = owner.cluster.limits
         guard owner.pendingCount < limits.pendingRequests || limits.pendingRequests == 0 else {
             return .failed(.overflow(.pendingRequests))
         }
-        if owner.connectionCount < limits.connections || owner.closeOneIdle() {
-            if let failure = dial() { return .failed(failure) }
-        } else if limits.pendingRequests == 0 || leased + dialing == 0 {
-            return .failed(.overflow(.connections))
+        if waiters.count >= dialing * roomPerDial {
+            if owner.connectionCount < limits.connections || owner.closeOneIdle() {
+                if let failure = dial() { return .failed(failure) }
+            } else if limits.pendingRequests == 0 || leased + dialing + shared.count == 0 {
+                return .failed(.overflow(.connections))
+            }
         }
         waiters.append(exchange)
         owner.pendingCount += 1
@@ -87,8 +113,15 @@ final class EndpointPool: TimerTarget {
 
     /// Closes the connection that was unused for longest; false when there is none.
     func closeOldestIdle() -> Bool {
-        guard let oldest = idle.first else { return false }
-        idle.removeFirst()
+        let oldest: UpstreamConnection
+        if let first = idle.first {
+            idle.removeFirst()
+            oldest = first
+        } else if let index = shared.firstIndex(where: { $0.isIdle }) {
+            oldest = shared.remove(at: index)
+        } else {
+            return false
+        }
         worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
         leftCluster()
         oldest.giveWay()
@@ -120,23 +153,19 @@ final class EndpointPool: TimerTarget {
 
     /// Leaves the cluster when it is retired and nothing of it is left.
     func forgetIfEmpty() {
-        guard isRetired, idle.isEmpty, waiters.isEmpty, leased + dialing == 0 else { return }
-        loseTimer()
+        guard isRetired, idle.isEmpty, shared.isEmpty, waiters.isEmpty, leased + dialing == 0
+        else { return }
+        worker.loop.timers.cancel(sweep)
         owner.forget(self)
     }
 
-    private func loseTimer() { worker.loop.timers.cancel(sweep) }
-
     /// Closes what nobody uses.
     func closeIdle() {
-        let connections = idle
+        let unused = idle + shared.filter { $0.isIdle }
         idle.removeAll()
-        worker.metrics.adjust(
-            .upstreamConnectionsIdle,
-            direction,
-            by: -Int64(connections.count)
-        )
-        for connection in connections { connection.finish() }
+        shared.removeAll { $0.isIdle }
+        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -Int64(unused.count))
+        for connection in unused { connection.finish() }
     }
 
     // MARK: From connections
@@ -145,7 +174,10 @@ final class EndpointPool: TimerTarget {
     func connected(_ connection: UpstreamConnection) {
         dialing -= 1
         worker.metrics.add(.upstreamConnects, direction)
+        isKnownExclusive = !connection.isShared
         offer(connection)
+        // More may have waited than the connection has room for, if less than expected.
+        dialForWaiters()
     }
 
     /// A dial failed before the connection was ready.
@@ -158,10 +190,12 @@ final class EndpointPool: TimerTarget {
             direction,
             label: LocalReply(failure).cause
         )
-        // Each dial was made for one waiting exchange; the one that waits longest is told.
-        if waiters.count > dialing, let exchange = waiters.first {
-            waiters.removeFirst()
-            leftQueue()
+        // The dial was made for as many as it had room for; those who wait longest are told.
+        var told = 0
+        while told < roomPerDial, waiters.count > dialing * roomPerDial,
+            let exchange = nextWaiter()
+        {
+            told += 1
             exchange.connectionFailed(failure)
         }
         dialForWaiters()
@@ -187,6 +221,27 @@ final class EndpointPool: TimerTarget {
         worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
     }
 
+    /// A stream of a shared connection ended, or its peer allows more of them.
+    func roomChanged(_ connection: UpstreamConnection, isNowIdle: Bool) {
+        guard shared.contains(where: { $0 === connection }) else { return }
+        serveWaiters(from: connection)
+        guard isNowIdle, connection.isIdle else { return }
+        noteIdle(connection)
+        if isRetired {
+            sharedEnded(connection)
+            connection.finish()
+        }
+    }
+
+    /// A shared connection takes no new streams any more.
+    func sharedEnded(_ connection: UpstreamConnection) {
+        guard let index = shared.firstIndex(where: { $0 === connection }) else { return }
+        shared.remove(at: index)
+        if connection.isIdle { worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1) }
+        dialForWaiters()
+        forgetIfEmpty()
+    }
+
     /// A connection is gone for good; counted at the very end of its life.
     func connectionClosed() {
         leftCluster()
@@ -194,7 +249,41 @@ final class EndpointPool: TimerTarget {
         forgetIfEmpty()
     }
 
+    /// A connection takes no place in the cluster any more.
+    func leftCluster() {
+        connections -= 1
+        owner.connectionCount -= 1
+        worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)
+    }
+
     // MARK: Internals
+
+    /// How many exchanges a dial under way is expected to have room for.
+    private var roomPerDial: Int {
+        spoken == .http1 || isKnownExclusive ? 1 : ProxyLimits.streamsPerConnection
+    }
+
+    private func connectionWithRoom() -> UpstreamConnection? {
+        // The oldest first, so that the surplus of an earlier peak falls idle.
+        for connection in shared where connection.isUsable {
+            if connection.isIdle {
+                worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+            }
+            return connection
+        }
+        while let connection = idle.popLast() {
+            worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+            if connection.isUsable { return connection }
+            worker.metrics.add(.upstreamStale, direction)
+            connection.abort()
+        }
+        return nil
+    }
+
+    private func take(_ connection: UpstreamConnection, for exchange: Exchange) -> UpstreamStream {
+        if !connection.isShared { leased += 1 }
+        return connection.lease(to: exchange)
+    }
 
     private func dial() -> Failure? {
         do {
@@ -211,42 +300,55 @@ final class EndpointPool: TimerTarget {
     }
 
     private func dialForWaiters() {
-        while waiters.count > dialing,
+        while waiters.count > dialing * roomPerDial,
             owner.connectionCount < owner.cluster.limits.connections
         {
             guard let failure = dial() else { continue }
-            guard let exchange = waiters.first else { return }
-            waiters.removeFirst()
-            leftQueue()
+            guard let exchange = nextWaiter() else { return }
             exchange.connectionFailed(failure)
         }
     }
 
     private func offer(_ connection: UpstreamConnection) {
+        if connection.isShared {
+            guard !isRetired || !waiters.isEmpty else { return connection.finish() }
+            shared.append(connection)
+            serveWaiters(from: connection)
+            if connection.isIdle { noteIdle(connection) }
+            return
+        }
         guard connection.isUsable else {
             connection.abort()
             return dialForWaiters()
         }
-        if let exchange = waiters.first {
-            waiters.removeFirst()
-            leftQueue()
-            leased += 1
-            return exchange.upstreamReady(connection.lease(to: exchange))
+        if let exchange = nextWaiter() {
+            return exchange.upstreamReady(take(connection, for: exchange))
         }
         guard !isRetired, idle.count < ProxyLimits.idleConnectionsPerEndpointMax else {
             return connection.finish()
         }
-        connection.idleSince = worker.loop.now
         idle.append(connection)
+        noteIdle(connection)
+    }
+
+    private func serveWaiters(from connection: UpstreamConnection) {
+        while !waiters.isEmpty, connection.isUsable, let exchange = nextWaiter() {
+            exchange.upstreamReady(take(connection, for: exchange))
+        }
+    }
+
+    private func noteIdle(_ connection: UpstreamConnection) {
+        connection.idleSince = worker.loop.now
         worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: 1)
         if !sweep.isArmed { armSweep() }
     }
 
-    /// A connection takes no place in the cluster any more.
-    func leftCluster() {
-        connections -= 1
-        owner.connectionCount -= 1
-        worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)
+    private func nextWaiter() -> Exchange? {
+        guard let exchange = waiters.first else { return nil }
+        waiters.removeFirst()
+        owner.pendingCount -= 1
+        worker.metrics.adjust(.requestsPending, direction, by: -1)
+        return exchange
     }
 
     private func leftQueue() {
@@ -263,12 +365,15 @@ final class EndpointPool: TimerTarget {
         // The stack is ordered by age: the oldest lies at the bottom.
         let limit = owner.idleTimeoutNanoseconds
         let now = worker.loop.now
-        let old = idle.prefix { now.nanoseconds(since: $0.idleSince) >= limit }
-        if !old.isEmpty {
-            idle.removeFirst(old.count)
-            worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -Int64(old.count))
-            for connection in old { connection.finish() }
+        let old =
+            idle.prefix { now.nanoseconds(since: $0.idleSince) >= limit }
+            + shared.filter { $0.isIdle && now.nanoseconds(since: $0.idleSince) >= limit }
+        for connection in old {
+            idle.removeAll { $0 === connection }
+            shared.removeAll { $0 === connection }
+            connection.finish()
         }
-        if !idle.isEmpty { armSweep() }
+        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -Int64(old.count))
+        if idleCount > 0 { armSweep() }
     }
 }

@@ -45,8 +45,22 @@ final class UpstreamCluster {
             if let known {
                 pools.append(known)
             } else if let address = endpoint.address {
-                pools.append(EndpointPool(owner: self, endpoint: endpoint, address: address))
+                pools.append(
+                    EndpointPool(
+                        owner: self,
+                        endpoint: endpoint,
+                        address: address,
+                        spoken: spoken
+                    )
+                )
             }
+        }
+    }
+
+    private var spoken: UpstreamProtocol {
+        switch cluster.security {
+        case .plaintext: .http1
+        case .mutual: .negotiated
         }
     }
 
