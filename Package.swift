@@ -62,6 +62,7 @@ targets += module("HTTP", ["Bytes"])
 targets += module("HTTP1", ["HTTP", "Bytes"])
 targets += module("Traffic", ["HTTP", "MeshModel", "Time", "Bytes"])
 targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
+targets += module("DNS", ["Reactor", "MeshModel", "Time", "Bytes"])
 targets += module("ControlProtocol", ["MeshModel"])
 targets += module(
     "Proxy",
