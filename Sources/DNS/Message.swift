@@ -81,11 +81,11 @@ public struct RecordType: Sendable, Hashable {
 
 /// What a query asks.
 public struct DNSQuestion: Sendable, Hashable {
-    /// Of this name …
+    /// Whose records.
     public let name: DomainName
-    /// … this type …
+    /// Records of which type.
     public let type: RecordType
-    /// … in this class; 1 is the Internet.
+    /// Their class; 1 is the Internet.
     public let classNumber: UInt16
 
     /// Makes a question.

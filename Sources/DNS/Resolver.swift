@@ -109,6 +109,9 @@ public final class Resolver {
     /// Names kept, with those that nobody subscribes to at the moment.
     public var nameCount: Int { entries.count }
 
+    /// Nothing is being asked.
+    var isIdle: Bool { running == 0 && waiting.isEmpty }
+
     private func makeEntry(_ key: String) -> NameEntry? {
         if entries.count >= DNSLimits.namesMax {
             guard let unused = entries.values.first(where: \.isUnused) else { return nil }
