@@ -242,13 +242,14 @@ public final class ControlClient: TimerTarget {
             role: .client,
             identity: identity,
             trustBundle: trustBundle,
-            trustDomain: trustDomain,
-            alpn: [Self.applicationProtocol]
+            trustDomain: trustDomain
         )
-        return try TLSConnection(context: context, expectedPeers: [controller])
+        return try TLSConnection(
+            context: context,
+            applicationProtocols: .control,
+            expectedPeers: [controller]
+        )
     }
-
-    private static let applicationProtocol = "mesh-control/1"
 
     /// Gives up the present attempt or connection and dials again later.
     private func failed(_ reason: String, _ level: ControlLogLevel, retryIn wait: Duration) {

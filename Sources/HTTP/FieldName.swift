@@ -19,7 +19,10 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     // What policies, local replies and metrics look at.
     case authorization, cookie, setCookie, cacheControl, contentType, contentEncoding
     case date, server, userAgent, accept, retryAfter, location
-    case idempotencyKey, grpcTimeout, grpcStatus
+    case idempotencyKey, grpcTimeout, grpcStatus, grpcMessage
+    case secWebSocketKey, secWebSocketAccept
+    // From sidecar to sidecar: the version the application spoke, see HTTP2.
+    case meshOrigin
 
     /// Recognises `name` without case (RFC 9110 §5.1); anything unknown is `other`.
     public init(matching name: Span<UInt8>) {
@@ -74,6 +77,10 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         case .idempotencyKey: "Idempotency-Key"
         case .grpcTimeout: "grpc-timeout"
         case .grpcStatus: "grpc-status"
+        case .grpcMessage: "grpc-message"
+        case .secWebSocketKey: "Sec-WebSocket-Key"
+        case .secWebSocketAccept: "Sec-WebSocket-Accept"
+        case .meshOrigin: "mesh-origin"
         }
     }
 
@@ -85,7 +92,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     public var isHopByHop: Bool {
         switch self {
         case .connection, .keepAlive, .upgrade, .proxyConnection, .proxyAuthenticate,
-            .proxyAuthorization, .http2Settings, .transferEncoding:
+            .proxyAuthorization, .http2Settings, .transferEncoding, .meshOrigin:
             true
         default: false
         }

@@ -59,10 +59,11 @@ extension FieldName {
             .forwarded, .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedClientCert,
             .via, .authorization, .cookie, .setCookie, .cacheControl, .contentType,
             .contentEncoding, .date, .server, .userAgent, .accept, .retryAfter, .location,
-            .idempotencyKey, .grpcTimeout, .grpcStatus:
+            .idempotencyKey, .grpcTimeout, .grpcStatus, .grpcMessage, .secWebSocketKey,
+            .secWebSocketAccept:
             true
         case .other, .transferEncoding, .connection, .keepAlive, .te, .upgrade, .proxyConnection,
-            .proxyAuthenticate, .proxyAuthorization, .http2Settings:
+            .proxyAuthenticate, .proxyAuthorization, .http2Settings, .meshOrigin:
             false
         }
     }

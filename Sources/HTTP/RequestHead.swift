@@ -27,6 +27,8 @@ public final class RequestHead {
     private var schemeCode: Scheme?
     private var expects100 = false
     private var keepAlive = true
+    private var webSocket = false
+    private var origin = HTTPVersion.http11
 
     /// Makes an empty head; nothing is allocated until the first request.
     public init() {}
@@ -36,6 +38,17 @@ public final class RequestHead {
 
     /// The version the request was received in.
     public var version: HTTPVersion { versionCode }
+
+    /// The version the application spoke: another one than `version` when a sidecar of the mesh
+    /// carried an HTTP/1 request over HTTP/2.
+    public var originVersion: HTTPVersion { origin }
+
+    /// Whether the request asks for a WebSocket: `Upgrade: websocket` in HTTP/1.1 (RFC 6455 §4.1),
+    /// extended CONNECT in HTTP/2 (RFC 8441 §4).
+    ///
+    /// Its body, and that of the response which accepts it, are then the two directions of a tunnel:
+    /// `untilClose`, ended by each side for itself.
+    public var isWebSocket: Bool { webSocket }
 
     /// How the end of the body is known.
     public var bodyLength: BodyLength { length }
@@ -164,12 +177,24 @@ public final class RequestHead {
         hostRange = start..<store.count
     }
 
-    /// Sets the version.
-    public func set(version: HTTPVersion) { versionCode = version }
+    /// Sets the version, and that of the application to the same.
+    public func set(version: HTTPVersion) {
+        versionCode = version
+        origin = version
+    }
+
+    /// Sets the version the application spoke, where a trusted peer says so.
+    public func set(originVersion: HTTPVersion) { origin = originVersion }
+
+    /// Makes the request one for a WebSocket: its body becomes a tunnel.
+    public func setWebSocket() {
+        webSocket = true
+        length = .untilClose
+    }
 
     /// Sets what the fields say about the body and the connection.
     public func set(bodyLength: BodyLength, expectsContinue: Bool, wantsKeepAlive: Bool) {
-        precondition(bodyLength != .untilClose, "a request cannot end by closing")
+        precondition(bodyLength != .untilClose, "only a tunnel ends by closing: setWebSocket()")
         length = bodyLength
         expects100 = expectsContinue
         keepAlive = wantsKeepAlive
@@ -212,6 +237,8 @@ public final class RequestHead {
         length = .none
         expects100 = false
         keepAlive = true
+        webSocket = false
+        origin = .http11
     }
 
     private static let retainedBytesMax = 2 << 10

@@ -33,6 +33,7 @@ public final class TLSConnection {
     }
 
     private let context: TLSContext
+    let applicationProtocols: ALPNSet
     private let expectedPeers: [SPIFFEID]
     private let endpoint: SocketAddress?
     private let ssl: OpaquePointer
@@ -52,11 +53,14 @@ public final class TLSConnection {
     /// Makes a connection that has not said anything yet.
     ///
     /// - Parameters:
+    ///   - applicationProtocols: What a client offers or a server accepts. When there are any, a
+    ///     peer that agrees on none is refused.
     ///   - expectedPeers: Who the peer may be. A client must name at least one; for a server none
     ///     means any workload of the trust domain.
     ///   - endpoint: A client's key for resuming sessions; nil never resumes.
     public init(
         context: TLSContext,
+        applicationProtocols: ALPNSet,
         expectedPeers: [SPIFFEID] = [],
         endpoint: SocketAddress? = nil
     ) throws(TLSError) {
@@ -68,6 +72,7 @@ public final class TLSConnection {
             throw OpenSSL.failure("making a connection")
         }
         self.context = context
+        self.applicationProtocols = applicationProtocols
         self.expectedPeers = expectedPeers
         self.endpoint = endpoint
         self.ssl = ssl
@@ -82,7 +87,18 @@ public final class TLSConnection {
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
         switch context.role {
         case .server: SSL_set_accept_state(ssl)
-        case .client: SSL_set_connect_state(ssl)
+        case .client:
+            SSL_set_connect_state(ssl)
+            try offerApplicationProtocols()
+        }
+    }
+
+    private func offerApplicationProtocols() throws(TLSError) {
+        guard !applicationProtocols.isEmpty else { return }
+        let list = applicationProtocols.wireList
+        // This one function returns 0 for success.
+        guard SSL_set_alpn_protos(ssl, list, UInt32(list.count)) == 0 else {
+            throw OpenSSL.failure("setting the application protocols")
         }
     }
 
@@ -107,16 +123,9 @@ public final class TLSConnection {
     /// Whether `send` may be called.
     public var isEstablished: Bool { phase == .established }
 
-    /// The application protocol agreed on.
-    ///
-    /// Makes a string: not for the request path.
-    public var negotiatedProtocol: String? {
-        var name: UnsafePointer<UInt8>?
-        var count: UInt32 = 0
-        SSL_get0_alpn_selected(ssl, &name, &count)
-        guard let name, count > 0 else { return nil }
-        return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
-    }
+    /// The application protocol agreed on; nil before the handshake is complete, or when none was
+    /// to be.
+    public private(set) var negotiated: ApplicationProtocol?
 
     /// Starts a client's handshake: appends the first flight to `output`.
     public func start(output: ByteBuffer) -> TLSProgress {
@@ -243,17 +252,28 @@ public final class TLSConnection {
             fail(.peerCertificateMissing)
             return false
         }
-        // A peer that knows no ALPN at all is not asked by OpenSSL; refusing it keeps another
-        // protocol's bytes from being taken for ours (the ALPACA attack).
-        guard context.applicationProtocols.isEmpty || negotiatedProtocol != nil else {
-            fail(.applicationProtocolMismatch)
-            return false
+        // OpenSSL neither refuses a peer that knows no ALPN nor looks whether a server's choice was
+        // offered to it. Doing so keeps another protocol's bytes from being taken for ours (the
+        // ALPACA attack).
+        if !applicationProtocols.isEmpty {
+            guard let agreed = selectedProtocol(), applicationProtocols.contains(agreed) else {
+                fail(.applicationProtocolMismatch)
+                return false
+            }
+            negotiated = agreed
         }
         peer = found
         verified = nil
         offered = nil
         phase = .established
         return true
+    }
+
+    private func selectedProtocol() -> ApplicationProtocol? {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &name, &count)
+        return ApplicationProtocol(name: UnsafeBufferPointer(start: name, count: Int(count)))
     }
 
     private func decrypt(into plaintext: ByteBuffer) {
@@ -337,21 +357,6 @@ extension TLSConnection {
             verificationFailure = error
             return false
         }
-    }
-
-    /// The position in the client's list of the protocol we prefer most.
-    func chooseProtocol(among offered: UnsafeBufferPointer<UInt8>) -> Range<Int>? {
-        for wanted in context.applicationProtocols {
-            var index = 0
-            while index < offered.count {
-                let start = index + 1
-                let end = start + Int(offered[index])
-                guard end <= offered.count else { return nil }
-                if offered[start..<end].elementsEqual(wanted.utf8) { return start..<end }
-                index = end
-            }
-        }
-        return nil
     }
 
     /// Puts what was proved about the client into the ticket about to be made.

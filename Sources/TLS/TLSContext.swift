@@ -23,36 +23,27 @@ public import MeshModel
 public final class TLSContext {
     let role: TLSRole
     let trustDomain: TrustDomain
-    let applicationProtocols: [String]
     let sessions = SessionCache()
     private let handle: OpaquePointer
-    /// The client's ALPN list as it goes on the wire; also what a server chooses from.
-    private let protocolList: [UInt8]
 
     /// Builds a context.
     ///
     /// - Parameters:
     ///   - identity: Who we are. A client may have none yet, to enrol for one.
     ///   - trustBundle: PEM certificates of the trust domain's authorities; nothing else is trusted.
-    ///   - alpn: Application protocols, the preferred one first. When there are any, a peer that
-    ///     agrees on none is refused.
     public init(
         role: TLSRole,
         identity: TLSIdentity?,
         trustBundle: [String],
         trustDomain: TrustDomain,
-        alpn: [String],
         settings: TLSSettings = TLSSettings()
     ) throws(TLSError) {
         precondition(OpenSSL.isReady)
-        precondition(alpn.allSatisfy { (1...255).contains($0.utf8.count) })
         let method = role == .server ? TLS_server_method() : TLS_client_method()
         guard let handle = SSL_CTX_new(method) else { throw OpenSSL.failure("making a context") }
         self.handle = handle
         self.role = role
         self.trustDomain = trustDomain
-        applicationProtocols = alpn
-        protocolList = alpn.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
 
         try setProtocol(settings)
         if let identity {
@@ -62,7 +53,7 @@ public final class TLSContext {
         }
         let anchors = try trust(trustBundle)
         try setSessions(settings, anchors: anchors, identity: identity)
-        try setApplicationProtocols()
+        if role == .server { chooseApplicationProtocols() }
     }
 
     deinit { SSL_CTX_free(handle) }
@@ -205,32 +196,26 @@ public final class TLSContext {
         }
     }
 
-    private func setApplicationProtocols() throws(TLSError) {
-        guard !protocolList.isEmpty else { return }
-        switch role {
-        case .client:
-            // This one function returns 0 for success.
-            guard SSL_CTX_set_alpn_protos(handle, protocolList, UInt32(protocolList.count)) == 0
-            else { throw OpenSSL.failure("setting the application protocols") }
-        case .server:
-            SSL_CTX_set_alpn_select_cb(
-                handle,
-                { ssl, chosen, chosenCount, offered, offeredCount, _ in
-                    guard let ssl, let chosen, let chosenCount, let offered,
-                        let connection = TLSConnection.owning(ssl)
-                    else { return SSL_TLSEXT_ERR_ALERT_FATAL }
-                    let list = UnsafeBufferPointer(start: offered, count: Int(offeredCount))
-                    guard let range = connection.chooseProtocol(among: list) else {
-                        return SSL_TLSEXT_ERR_ALERT_FATAL
-                    }
-                    // The answer may point into the client's list, which outlives the callback.
-                    chosen.pointee = offered + range.lowerBound
-                    chosenCount.pointee = UInt8(range.count)
-                    return SSL_TLSEXT_ERR_OK
-                },
-                nil
-            )
-        }
+    /// Leaves the choice to the connection, which knows what it accepts.
+    private func chooseApplicationProtocols() {
+        SSL_CTX_set_alpn_select_cb(
+            handle,
+            { ssl, chosen, chosenCount, offered, offeredCount, _ in
+                guard let ssl, let chosen, let chosenCount, let offered,
+                    let connection = TLSConnection.owning(ssl)
+                else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+                guard !connection.applicationProtocols.isEmpty else { return SSL_TLSEXT_ERR_NOACK }
+                let list = UnsafeBufferPointer(start: offered, count: Int(offeredCount))
+                guard let range = connection.applicationProtocols.choose(among: list) else {
+                    return SSL_TLSEXT_ERR_ALERT_FATAL
+                }
+                // The answer may point into the client's list, which outlives the callback.
+                chosen.pointee = offered + range.lowerBound
+                chosenCount.pointee = UInt8(range.count)
+                return SSL_TLSEXT_ERR_OK
+            },
+            nil
+        )
     }
 
     private static func digest(of certificate: OpaquePointer) -> [UInt8] {

@@ -144,11 +144,11 @@ struct MutualTLSTests {
             role: .client,
             identity: foreign.issue(TwoHops.webPath),
             trustBundle: hops.authority.trustBundle,
-            trustDomain: hops.authority.trustDomain,
-            alpn: ["http/1.1"]
+            trustDomain: hops.authority.trustDomain
         )
         let tls = try TLSConnection(
             context: context,
+            applicationProtocols: .http1,
             expectedPeers: [hops.authority.id(TwoHops.ordersPath)]
         )
         let peer = try hops.orders.inboundCaller(tls: tls)
@@ -255,8 +255,7 @@ struct MutualTLSTests {
             role: .server,
             identity: authority.issue(TwoHops.ordersPath),
             trustBundle: authority.trustBundle,
-            trustDomain: authority.trustDomain,
-            alpn: ["http/1.1"]
+            trustDomain: authority.trustDomain
         )
         application.onConnection = { $0.closesAfterFirstFlight = true }
         try bench.serve(
@@ -281,8 +280,7 @@ struct MutualTLSTests {
             role: .server,
             identity: authority.issue(TwoHops.ordersPath),
             trustBundle: authority.trustBundle,
-            trustDomain: authority.trustDomain,
-            alpn: ["http/1.1"]
+            trustDomain: authority.trustDomain
         )
         try bench.serve(
             [application.socketAddress],

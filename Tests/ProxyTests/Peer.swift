@@ -113,7 +113,7 @@ final class Application: Listener {
     override func onAccept(_ socket: consuming AcceptedSocket) {
         do {
             let tls = try serverTLS.map { context throws(TLSError) in
-                try TLSConnection(context: context)
+                try TLSConnection(context: context, applicationProtocols: .http1)
             }
             let peer = try Peer(loop: loop, accepted: socket, tls: tls)
             connections.append(peer)

@@ -23,14 +23,21 @@ final class ConnectionPair {
         server serverContext: TLSContext,
         clientExpects: [SPIFFEID],
         serverExpects: [SPIFFEID] = [],
+        offers: ALPNSet = .http1,
+        accepts: ALPNSet = .http1,
         endpoint: SocketAddress? = nil
     ) throws {
         client = try TLSConnection(
             context: clientContext,
+            applicationProtocols: offers,
             expectedPeers: clientExpects,
             endpoint: endpoint
         )
-        server = try TLSConnection(context: serverContext, expectedPeers: serverExpects)
+        server = try TLSConnection(
+            context: serverContext,
+            applicationProtocols: accepts,
+            expectedPeers: serverExpects
+        )
     }
 
     /// Starts the handshake and carries bytes until both sides are silent.
@@ -107,7 +114,6 @@ struct Mesh {
 
     func client(
         _ identity: TLSIdentity? = nil,
-        alpn: [String] = ["mesh/1"],
         settings: TLSSettings? = nil
     ) throws -> TLSContext {
         try TLSContext(
@@ -115,14 +121,12 @@ struct Mesh {
             identity: identity ?? web,
             trustBundle: authority.trustBundle,
             trustDomain: authority.trustDomain,
-            alpn: alpn,
             settings: settings ?? self.settings
         )
     }
 
     func server(
         _ identity: TLSIdentity? = nil,
-        alpn: [String] = ["mesh/1"],
         settings: TLSSettings? = nil,
         trustBundle: [String]? = nil
     ) throws -> TLSContext {
@@ -131,21 +135,28 @@ struct Mesh {
             identity: identity ?? orders,
             trustBundle: trustBundle ?? authority.trustBundle,
             trustDomain: authority.trustDomain,
-            alpn: alpn,
             settings: settings ?? self.settings
         )
+    }
+
+    func serverConnection(_ context: TLSContext? = nil) throws -> TLSConnection {
+        try TLSConnection(context: context ?? server(), applicationProtocols: .http1)
     }
 
     func pair(
         client: TLSContext? = nil,
         server: TLSContext? = nil,
         expects: [SPIFFEID]? = nil,
+        offers: ALPNSet = .http1,
+        accepts: ALPNSet = .http1,
         endpoint: SocketAddress? = nil
     ) throws -> ConnectionPair {
         try ConnectionPair(
             client: client ?? self.client(),
             server: server ?? self.server(),
             clientExpects: expects ?? [orders.spiffeID],
+            offers: offers,
+            accepts: accepts,
             endpoint: endpoint
         )
     }

@@ -83,8 +83,7 @@ import Testing
                     role: .client,
                     identity: identity,
                     trustBundle: bundle,
-                    trustDomain: authority.trustDomain,
-                    alpn: []
+                    trustDomain: authority.trustDomain
                 )
             }
         }
@@ -98,8 +97,7 @@ import Testing
                 role: .server,
                 identity: other.issue("/a"),
                 trustBundle: authority.trustBundle,
-                trustDomain: authority.trustDomain,
-                alpn: []
+                trustDomain: authority.trustDomain
             )
         }
     }

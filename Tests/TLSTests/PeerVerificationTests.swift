@@ -21,7 +21,7 @@ import Testing
             certificateChain: leaf.certificateChain,
             privateKey: leaf.privateKey
         )
-        return stranger.failure(of: try TLSConnection(context: mesh.server()))
+        return stranger.failure(of: try mesh.serverConnection())
     }
 
     @Test("a good leaf presented by the plain client is accepted, so the refusals below count")
@@ -133,8 +133,7 @@ import Testing
             role: .client,
             identity: nil,
             trustBundle: mesh.authority.trustBundle,
-            trustDomain: mesh.authority.trustDomain,
-            alpn: ["mesh/1"]
+            trustDomain: mesh.authority.trustDomain
         )
         let pair = try mesh.pair(client: anonymous).connect()
         #expect(pair.serverFailure == .peerCertificateMissing)

@@ -16,7 +16,7 @@ final class Stranger {
         certificateChain: String? = nil,
         privateKey: String? = nil,
         versionMax: Int32 = TLS1_3_VERSION,
-        offers protocolName: String = "mesh/1"
+        offers protocolName: String = "http/1.1"
     ) throws {
         guard let context = SSL_CTX_new(TLS_client_method()), let input = BIO_new(BIO_s_mem()),
             let output = BIO_new(BIO_s_mem())

@@ -16,8 +16,7 @@ import Testing
         #expect(pair.server.peerIdentity == mesh.web.spiffeID)
         #expect(pair.client.peerCertificateNotAfter == mesh.orders.leaf.notAfter)
         #expect(pair.server.peerCertificateNotAfter == mesh.web.leaf.notAfter)
-        #expect(pair.client.negotiatedProtocol == "mesh/1")
-        #expect(pair.server.negotiatedProtocol == "mesh/1")
+        #expect(pair.client.negotiated == .http1 && pair.server.negotiated == .http1)
         #expect(!pair.client.wasResumed && !pair.server.wasResumed)
     }
 
@@ -140,36 +139,10 @@ import Testing
         #expect(pair.serverFailure == first)
     }
 
-    @Test("application protocols without a common one are refused on both sides")
-    func protocolMismatch() throws {
-        let pair = try mesh.pair(
-            client: mesh.client(alpn: ["mesh/2"]),
-            server: mesh.server(alpn: ["mesh/1"])
-        ).connect()
-        #expect(pair.serverFailure == .applicationProtocolMismatch)
-        #expect(pair.clientFailure == .applicationProtocolMismatch)
-    }
-
-    @Test("a client that offers no application protocol is refused where one is required")
-    func protocolMissing() throws {
-        let pair = try mesh.pair(client: mesh.client(alpn: [])).connect()
-        #expect(pair.serverFailure == .applicationProtocolMismatch)
-        #expect(pair.server.peerIdentity == nil)
-    }
-
-    @Test("the server's order of application protocols decides")
-    func protocolOrder() throws {
-        let pair = try mesh.pair(
-            client: mesh.client(alpn: ["a", "b"]),
-            server: mesh.server(alpn: ["b", "a"])
-        ).connect()
-        #expect(pair.client.negotiatedProtocol == "b")
-    }
-
     @Test("a TLS 1.2 client is refused by default")
     func oldVersionRefused() throws {
         let old = try Stranger(versionMax: 0x0303)
-        #expect(old.failure(of: try TLSConnection(context: mesh.server())) == .versionMismatch)
+        #expect(old.failure(of: try mesh.serverConnection()) == .versionMismatch)
     }
 
     @Test("a TLS 1.2 client is served where that is configured, with the same checks")
@@ -181,12 +154,12 @@ import Testing
             privateKey: leaf.privateKey,
             versionMax: 0x0303
         )
-        let connection = try TLSConnection(context: server)
+        let connection = try mesh.serverConnection(server)
         #expect(good.failure(of: connection) == nil)
         #expect(connection.peerIdentity == mesh.web.spiffeID)
         let anonymous = try Stranger(versionMax: 0x0303)
         #expect(
-            anonymous.failure(of: try TLSConnection(context: server)) == .peerCertificateMissing
+            anonymous.failure(of: try mesh.serverConnection(server)) == .peerCertificateMissing
         )
     }
 
@@ -197,7 +170,7 @@ import Testing
             certificateChain: leaf.certificateChain,
             privateKey: leaf.privateKey
         )
-        let server = try TLSConnection(context: mesh.server())
+        let server = try mesh.serverConnection()
         #expect(stranger.failure(of: server) == nil)
         let few = stranger.askForNewKeys(100, of: server)
         #expect(few.answers > 0 && few.1 == nil)
