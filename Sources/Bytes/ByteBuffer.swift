@@ -164,9 +164,10 @@ public final class ByteBuffer {
     }
 
     /// Drops the first `bytes` bytes.
+    @inlinable
     public func consume(_ bytes: Int) {
-        precondition(bytes >= 0 && bytes <= end - start)
-        start += bytes
+        precondition(bytes >= 0 && bytes <= count)
+        start &+= bytes
         if start == end {
             start = 0
             end = 0
@@ -230,7 +231,7 @@ public final class ByteBuffer {
     /// Lends all held bytes as a pointer, for system calls and C codecs.
     ///
     /// Only modules without strict memory safety may call it.
-    @unsafe
+    @unsafe @inlinable
     public func withUnsafeBytes<R, E: Error>(
         _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
@@ -239,7 +240,7 @@ public final class ByteBuffer {
 
     /// Makes room for at least `minimum` bytes, lends the free space, and keeps as many bytes as
     /// `body` says it wrote.
-    @unsafe
+    @unsafe @inlinable
     public func appendUnsafe<E: Error>(
         minimum: Int,
         _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Int
@@ -247,11 +248,11 @@ public final class ByteBuffer {
         reserve(minimum)
         let free = UnsafeMutableRawBufferPointer(
             start: base.unsafelyUnwrapped + end,
-            count: capacityBytes - end
+            count: capacityBytes &- end
         )
         let written = try body(free)
         precondition(written >= 0 && written <= free.count)
-        end += written
+        end &+= written
         return written
     }
 
@@ -278,9 +279,10 @@ public final class ByteBuffer {
     /// For tests and the control path.
     public var array: [UInt8] { Array(readable) }
 
-    private var readable: UnsafeRawBufferPointer {
+    @inlinable
+    var readable: UnsafeRawBufferPointer {
         guard let base else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-        return UnsafeRawBufferPointer(start: base + start, count: end - start)
+        return UnsafeRawBufferPointer(start: base + start, count: end &- start)
     }
 
     /// Makes room for `more` bytes after `end`: by moving what is held to the front when at least

@@ -388,10 +388,7 @@ open class Connection: EventSource {
     }
 
     private func afterFlush() {
-        if let output, output.isEmpty {
-            loop.giveBuffer(output)
-            self.output = nil
-        }
+        if outstandingBytes == 0, let output = output.take() { loop.giveBuffer(output) }
         if wasCongested, outstandingBytes <= ReactorLimits.relievedBelowBytes {
             wasCongested = false
             if !closesAfterFlush { onRelieved() }
@@ -428,7 +425,6 @@ open class Connection: EventSource {
         loop.release(self)
         if descriptor >= 0 { _ = mesh_close(descriptor) }
         descriptor = -1
-        if let output { loop.giveBuffer(output) }
-        output = nil
+        if let output = output.take() { loop.giveBuffer(output) }
     }
 }
