@@ -21,10 +21,15 @@ public enum RequestEncoder {
         to buffer: ByteBuffer
     ) {
         precondition(bodyLength != .untilClose, "a request cannot end by closing")
-        head.withMethod { buffer.append($0) }
-        buffer.append(UInt8(ascii: " "))
-        head.withTarget { buffer.append($0) }
-        buffer.append(" HTTP/1.1\r\n")
+        if head.hasLine {
+            head.withLine { buffer.append($0) }
+            buffer.appendLineEnd()
+        } else {
+            head.withMethod { buffer.append($0) }
+            buffer.append(UInt8(ascii: " "))
+            head.withTarget { buffer.append($0) }
+            buffer.append(" HTTP/1.1\r\n")
+        }
         head.fields.appendLines(to: buffer)
         appendFraming(bodyLength, of: head.fields, to: buffer)
         // RFC 9110 §10.1.4: TE is announced as a field of this connection.
@@ -60,11 +65,15 @@ public enum ResponseEncoder {
         to buffer: ByteBuffer
     ) -> BodyLength {
         let framing = framing(of: bodyLength, to: peer)
-        // RFC 9110 §2.5: the version is our own, also towards HTTP/1.0.
-        buffer.append("HTTP/1.1 ")
-        buffer.append(decimal: UInt64(head.status))
-        buffer.append(UInt8(ascii: " "))
-        head.withReason { buffer.append($0) }
+        if head.hasLine {
+            head.withLine { buffer.append($0) }
+        } else {
+            // RFC 9110 §2.5: the version is our own, also towards HTTP/1.0.
+            buffer.append("HTTP/1.1 ")
+            buffer.append(decimal: UInt64(head.status))
+            buffer.append(UInt8(ascii: " "))
+            head.withReason { buffer.append($0) }
+        }
         buffer.appendLineEnd()
         head.fields.appendLines(to: buffer)
         appendFraming(framing, of: head.fields, to: buffer)
