@@ -22,6 +22,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+// After the C library's own headers, some of whose names they define when these come first.
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 
 extern char **environ;
 
@@ -129,16 +132,31 @@ int mesh_listen(const struct mesh_address *address, int backlog, int reuse_port)
     return fd;
 }
 
+// Copies an address out of the kernel's form. An IPv4 peer of a dual-stack socket comes as
+// ::ffff:a.b.c.d and leaves as a.b.c.d, so that one address has one form above this file.
+static int store_address(struct mesh_address *out, const struct sockaddr_storage *storage,
+                         socklen_t length) {
+    memset(out, 0, sizeof *out);
+    if (length > sizeof out->bytes) return -EAFNOSUPPORT;
+    if (storage->ss_family == AF_INET6) {
+        struct sockaddr_in6 in;
+        memcpy(&in, storage, sizeof in);
+        if (IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {
+            mesh_address_make(out, in.sin6_addr.s6_addr + 12, 4, ntohs(in.sin6_port));
+            return 0;
+        }
+    }
+    memcpy(out->bytes, storage, length);
+    out->length = length;
+    return 0;
+}
+
 static int get_address(int fd, struct mesh_address *out,
                        int (*call)(int, struct sockaddr *, socklen_t *)) {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
     if (call(fd, (struct sockaddr *)&storage, &length) < 0) return -errno;
-    memset(out, 0, sizeof *out);
-    if (length > sizeof out->bytes) return -EAFNOSUPPORT;
-    memcpy(out->bytes, &storage, length);
-    out->length = length;
-    return 0;
+    return store_address(out, &storage, length);
 }
 
 static int call_getsockname(int fd, struct sockaddr *a, socklen_t *l) { return getsockname(fd, a, l); }
@@ -152,6 +170,29 @@ int mesh_peer_address(int fd, struct mesh_address *out) {
     return get_address(fd, out, call_getpeername);
 }
 
+int mesh_original_destination(int fd, struct mesh_address *out) {
+    struct mesh_address local;
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    int code = mesh_local_address(fd, &local);
+    if (code < 0) return code;
+    // The level is the family of the connection, not of the socket: a dual-stack socket knows where
+    // an IPv4 connection went only as IPv4.
+    int is_ipv4 = family_of(&local) == AF_INET;
+    if (getsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
+                   is_ipv4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, &storage, &length) < 0)
+        return -errno;
+    code = store_address(out, &storage, length);
+    if (code < 0) return code;
+    // Where connections are tracked, the kernel answers for every one of them.
+    uint8_t here[16], there[16];
+    uint16_t here_port, there_port;
+    int count = mesh_address_parts(&local, here, &here_port);
+    int is_same = mesh_address_parts(out, there, &there_port) == count &&
+                  memcmp(here, there, (size_t)count) == 0 && here_port == there_port;
+    return is_same ? -ENOENT : 0;
+}
+
 int mesh_accept(int listener, struct mesh_address *peer) {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
@@ -160,11 +201,7 @@ int mesh_accept(int listener, struct mesh_address *peer) {
     if (fd < 0) return -errno;
     // Failure is harmless here: the socket works, only with Nagle's delay.
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    memset(peer, 0, sizeof *peer);
-    if (length <= sizeof peer->bytes) {
-        memcpy(peer->bytes, &storage, length);
-        peer->length = length;
-    }
+    store_address(peer, &storage, length);
     return fd;
 }
 

@@ -91,7 +91,7 @@ extension MeshSnapshot {
                     ConfigError(
                         path: Self.path("clusters", index).field("endpoints").index(position),
                         problem: "the endpoint stands twice in this cluster",
-                        value: endpoint.address.description
+                        value: endpoint.target.description
                     )
                 )
             }

@@ -139,6 +139,14 @@ open class Connection: EventSource {
         return InternetAddress(raw: raw)
     }
 
+    /// Where the peer of an accepted connection meant to connect, when a NAT rule sent it here; nil
+    /// when it meant this socket.
+    ///
+    /// Two system calls: ask once, and only where traffic is intercepted.
+    public var originalDestination: InternetAddress? {
+        descriptor >= 0 ? InternetAddress(originalDestinationOf: descriptor) : nil
+    }
+
     // MARK: Sending
 
     /// Queues a copy of `bytes`; large ones go straight to the kernel when nothing is queued.

@@ -14,6 +14,13 @@ public struct InternetAddress: Sendable {
 
     init(raw: mesh_address) { self.raw = raw }
 
+    /// Nil when no NAT rule sent the accepted socket's peer here.
+    init?(originalDestinationOf descriptor: Int32) {
+        var raw = mesh_address()
+        guard mesh_original_destination(descriptor, &raw) >= 0 else { return nil }
+        self.raw = raw
+    }
+
     /// 4 or 16 bytes in network order; empty when the address is of another family.
     public var bytes: [UInt8] { parts.bytes }
 

@@ -50,6 +50,9 @@ int mesh_address_parts(const struct mesh_address *address, uint8_t *out16, uint1
 int mesh_listen(const struct mesh_address *address, int backlog, int reuse_port);
 int mesh_local_address(int fd, struct mesh_address *out);
 int mesh_peer_address(int fd, struct mesh_address *out);
+// Where the peer of an accepted socket meant to connect before a NAT rule sent it here; -ENOENT when
+// no rule did.
+int mesh_original_destination(int fd, struct mesh_address *out);
 // A connected non-blocking socket with TCP_NODELAY and CLOEXEC, or -errno.
 int mesh_accept(int listener, struct mesh_address *peer);
 // A non-blocking socket whose connect is under way (*done = 0) or finished (*done = 1).
