@@ -47,6 +47,11 @@ var targets: [Target] = [
         pkgConfig: "openssl",
         providers: [.apt(["libssl-dev"])]
     ),
+    .systemLibrary(
+        name: "CNGHTTP2",
+        pkgConfig: "libnghttp2",
+        providers: [.apt(["libnghttp2-dev"])]
+    ),
 ]
 targets += module("Time", ["CLinux"], unsafe: true)
 targets += module("Bytes", unsafe: true)
@@ -60,12 +65,17 @@ targets += module(
 )
 targets += module("HTTP", ["Bytes"])
 targets += module("HTTP1", ["HTTP", "Bytes"])
+targets += module("HTTP2", ["CNGHTTP2", "HTTP", "Bytes", "Time"], unsafe: true)
 targets += module("Traffic", ["HTTP", "MeshModel", "Time", "Bytes"])
 targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
+targets += module("DNS", ["Reactor", "MeshModel", "Time", "Bytes"])
 targets += module("ControlProtocol", ["MeshModel"])
 targets += module(
     "Proxy",
-    ["HTTP", "HTTP1", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time", "Bytes"],
+    [
+        "HTTP", "HTTP1", "HTTP2", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time",
+        "Bytes",
+    ],
     tests: ["MeshTesting"]
 )
 targets += module(

@@ -6,7 +6,7 @@ public enum BodyLength: Equatable, Sendable {
     case known(UInt64)
     /// The body has an end marker of its own: chunks in HTTP/1.1, END_STREAM in HTTP/2.
     case chunked
-    /// The body ends when the connection does; only for responses.
+    /// The body ends when the connection does; only for responses, and for both ways of a tunnel.
     case untilClose
 
     /// Whether it is certain from the head that no body byte follows.

@@ -19,7 +19,10 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     // What policies, local replies and metrics look at.
     case authorization, cookie, setCookie, cacheControl, contentType, contentEncoding
     case date, server, userAgent, accept, retryAfter, location
-    case idempotencyKey, grpcTimeout, grpcStatus
+    case idempotencyKey, grpcTimeout, grpcStatus, grpcMessage
+    case secWebSocketKey, secWebSocketAccept
+    // From sidecar to sidecar: the version the application spoke, see HTTP2.
+    case meshOrigin
 
     /// Recognises `name` without case (RFC 9110 §5.1); anything unknown is `other`.
     public init(matching name: Span<UInt8>) {
@@ -74,6 +77,10 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         case .idempotencyKey: "Idempotency-Key"
         case .grpcTimeout: "grpc-timeout"
         case .grpcStatus: "grpc-status"
+        case .grpcMessage: "grpc-message"
+        case .secWebSocketKey: "Sec-WebSocket-Key"
+        case .secWebSocketAccept: "Sec-WebSocket-Accept"
+        case .meshOrigin: "mesh-origin"
         }
     }
 
@@ -82,16 +89,30 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     /// `te` is not listed: `TE: trailers` is renewed hop by hop, see `FieldBlock.removeHopByHop`.
     /// Proxy-Authenticate and Proxy-Authorization are: they are addressed to the proxy (RFC 9110
     /// §11.7), and the credentials of `http_proxy=http://user:secret@…` must not reach a service.
-    public var isHopByHop: Bool {
+    public var isHopByHop: Bool { FieldName.hopByHop.contains(self) }
+
+    static var hopByHop: FieldNameSet {
+        FieldNameSet(.connection).with(.keepAlive).with(.upgrade).with(.proxyConnection)
+            .with(.proxyAuthenticate).with(.proxyAuthorization).with(.http2Settings)
+            .with(.transferEncoding).with(.meshOrigin)
+    }
+
+    /// Whether a trailer with this name is not let through (RFC 9110 §6.5.1).
+    ///
+    /// A receiver that merges trailers into the head would frame, route, authenticate or decode by it
+    /// after the decision was made.
+    public var isForbiddenInTrailers: Bool {
         switch self {
-        case .connection, .keepAlive, .upgrade, .proxyConnection, .proxyAuthenticate,
-            .proxyAuthorization, .http2Settings, .transferEncoding:
+        case .host, .contentLength, .trailer, .expect, .te, .authorization, .cookie,
+            .contentType, .contentEncoding, .cacheControl, .forwarded, .xForwardedFor,
+            .xForwardedProto, .xForwardedHost, .xForwardedClientCert:
             true
-        default: false
+        default: isHopByHop
         }
     }
 
-    private static let index = NameIndex(
+    /// Finds a name by its bytes; asked for once per head, since each access to it is a call.
+    static let index = NameIndex(
         allCases.filter { $0 != .other }.map { (name: $0.spelling, value: $0.rawValue) }
     )
 }

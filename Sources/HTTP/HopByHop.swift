@@ -11,13 +11,15 @@ extension FieldBlock {
     /// one (same section), and obeying it lets a caller strip what an earlier hop added: the trace,
     /// the caller's address, a credential, or the very Host that was authorised.
     public func removeHopByHop() {
+        let names = FieldName.hopByHop.with(.te)
+        guard mayContain(names) else { return }
         var from = 0
         while let index = firstIndex(of: .connection, from: from) {
             removeNominated(by: index)
             from = index + 1
         }
         let acceptsTrailers = contains(.te) && acceptsTrailers
-        removeAll(in: FieldName.hopByHop)
+        removeAll(in: names)
         if acceptsTrailers { append(.te, "trailers") }
     }
 
@@ -48,9 +50,6 @@ extension FieldBlock {
 }
 
 extension FieldName {
-    fileprivate static let hopByHop = allCases.filter(\.isHopByHop)
-        .reduce(FieldNameSet(.te)) { $0.with($1) }
-
     /// Whether the field is meant for every recipient, so that `Connection` cannot nominate it.
     var isEndToEnd: Bool {
         switch self {
@@ -59,10 +58,11 @@ extension FieldName {
             .forwarded, .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedClientCert,
             .via, .authorization, .cookie, .setCookie, .cacheControl, .contentType,
             .contentEncoding, .date, .server, .userAgent, .accept, .retryAfter, .location,
-            .idempotencyKey, .grpcTimeout, .grpcStatus:
+            .idempotencyKey, .grpcTimeout, .grpcStatus, .grpcMessage, .secWebSocketKey,
+            .secWebSocketAccept:
             true
         case .other, .transferEncoding, .connection, .keepAlive, .te, .upgrade, .proxyConnection,
-            .proxyAuthenticate, .proxyAuthorization, .http2Settings:
+            .proxyAuthenticate, .proxyAuthorization, .http2Settings, .meshOrigin:
             false
         }
     }
