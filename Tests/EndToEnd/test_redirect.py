@@ -7,6 +7,7 @@ import pwd
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -222,6 +223,10 @@ class Arguments(unittest.TestCase):
                 with self.subTest(option=option, text=text):
                     done = self._run("set", "--dry-run", "--gid", "1", option, text)
                     self.assertEqual((64, ""), (done.returncode, done.stdout))
+        marker = os.path.join(tempfile.mkdtemp(), "ran")
+        self.addCleanup(os.rmdir, os.path.dirname(marker))
+        self.assertEqual(64, self._run("set", f"$(touch {marker})").returncode)
+        self.assertFalse(os.path.exists(marker))
 
     def test_users_may_be_named(self):
         name = pwd.getpwuid(os.geteuid()).pw_name
