@@ -29,19 +29,7 @@ enum Acceptance {
         if let id, id != body.workload {
             throw Refusal(reason: "workload: \(body.workload), we are \(id)")
         }
-        do {
-            return try MeshSnapshot(
-                version: version,
-                trustDomain: body.trustDomain,
-                workload: body.workload,
-                trustBundle: body.trustBundle,
-                inbound: body.inbound,
-                services: body.services,
-                clusters: body.clusters
-            )
-        } catch {
-            throw Refusal(reason: "\(error)")
-        }
+        return body.numbered(version)
     }
 
     /// A trust bundle that does not build would cut us off from everybody, the controller included.

@@ -48,6 +48,14 @@ public enum Limits {
     public static let headersMax = 16
     /// Identities the server side of a cluster may have.
     public static let identitiesMax = 64
+    /// Virtual addresses of a service; one of each family is usual.
+    public static let addressesMax = 16
+    /// Ports of an application whose protocol is known.
+    public static let inboundPortsMax = 64
+    /// Opaque listeners of a proxy, each a socket for each worker.
+    public static let tcpListenersMax = 256
+    /// Name servers; resolv.conf allows 3.
+    public static let nameServersMax = 8
     /// Roots in a trust bundle: the current one, and the next and the last during a rotation; the
     /// rest is room for federated domains.
     public static let trustBundleMax = 32
@@ -75,4 +83,22 @@ public enum Limits {
     public static let fieldSectionBytes: ClosedRange<Int> = 1_024...1_048_576
     /// Bound on the number of fields of a head.
     public static let fieldCount: ClosedRange<Int> = 8...1_024
+
+    /// Streams of an HTTP/2 connection; more than ports of a machine is a mistake.
+    public static let concurrentStreams: ClosedRange<Int> = 1...65_535
+    /// Window of an HTTP/2 stream; smaller than the protocol's own start cannot be told a peer in
+    /// time, larger than 16 MiB is what one stalled stream would hold.
+    public static let streamWindow: ClosedRange<Int> = 65_535...16_777_216
+    /// Window of an HTTP/2 connection, and what it holds; the protocol ends at 2^31 − 1.
+    public static let connectionWindow: ClosedRange<Int> = 65_535...1_073_741_824
+    /// Bytes of an HPACK table; 0: no table.
+    public static let headerTableBytes: ClosedRange<Int> = 0...65_536
+    /// Time over which frames that a peer may abuse are counted.
+    public static let floodWindow: ClosedRange<Duration> = .seconds(1)...(.seconds(600))
+    /// Allowed frames of such a kind in that time.
+    public static let floodAllowance: ClosedRange<Int> = 1...1_000_000
+    /// CONTINUATION frames of one header block; 1024 of 16 KiB are 16 MiB.
+    public static let continuations: ClosedRange<Int> = 0...1_024
+    /// Time for a connection's first bytes; past a minute the caller has long given up.
+    public static let detectionTimeout: ClosedRange<Duration> = .milliseconds(1)...(.seconds(60))
 }

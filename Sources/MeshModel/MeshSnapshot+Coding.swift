@@ -36,7 +36,7 @@ extension MeshSnapshot {
         guard
             let object = cursor.object(fields: [
                 "version", "trustDomain", "workload", "trustBundle", "inbound", "services",
-                "clusters",
+                "clusters", "unknownDestinations",
             ])
         else { return nil }
         let version: UInt64?
@@ -62,8 +62,11 @@ extension MeshSnapshot {
         let clusters = object.required("clusters") {
             $0.array(count: 0...Limits.clustersMax, of: Cluster.decode)
         }
+        let unknownDestinations = object.optional("unknownDestinations", default: .pass) {
+            $0.oneOf(UnknownDestinations.self)
+        }
         guard let version, let trustDomain, let workload, let trustBundle, let inbound,
-            let services, let clusters
+            let services, let clusters, let unknownDestinations
         else { return nil }
         do {
             return try MeshSnapshot(
@@ -73,7 +76,8 @@ extension MeshSnapshot {
                 trustBundle: trustBundle,
                 inbound: inbound,
                 services: services,
-                clusters: clusters
+                clusters: clusters,
+                unknownDestinations: unknownDestinations
             )
         } catch {
             cursor.report(error)
@@ -92,6 +96,7 @@ extension MeshSnapshot {
             writer.field("inbound", inbound.encode)
             writer.field("services") { $0.array(services) { $1.encode(&$0) } }
             writer.field("clusters") { $0.array(clusters) { $1.encode(&$0) } }
+            writer.field("unknownDestinations", unknownDestinations.rawValue)
         }
         return writer.text
     }
@@ -153,6 +158,11 @@ extension ConfigCursor {
         return SocketAddress(address: address, port: port)
     }
 
+    /// An IPv4 or IPv6 address.
+    public func ipAddress() -> IPAddress? {
+        ipLiteral().flatMap { IPAddress($0) }
+    }
+
     /// An IPv4 or IPv6 literal.
     public func ipLiteral() -> String? {
         string(
@@ -174,12 +184,24 @@ extension SocketAddress {
 
 extension InboundService {
     static func decode(_ cursor: ConfigCursor) -> InboundService? {
-        guard let object = cursor.object(fields: ["name", "timeouts", "limits"]) else { return nil }
+        guard
+            let object = cursor.object(fields: ["name", "timeouts", "limits", "protocol", "ports"])
+        else { return nil }
         let name = object.required("name") { $0.string(.name) }
         let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
         let limits = object.optional("limits", default: .default, ClusterLimits.decode)
-        guard let name, let timeouts, let limits else { return nil }
-        return InboundService(name: name, timeouts: timeouts, limits: limits)
+        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
+        let ports = object.optional("ports", default: []) {
+            $0.array(count: 0...Limits.inboundPortsMax, of: InboundPort.decode)
+        }
+        guard let name, let timeouts, let limits, let proto, let ports else { return nil }
+        return InboundService(
+            name: name,
+            timeouts: timeouts,
+            limits: limits,
+            protocol: proto,
+            ports: ports
+        )
     }
 
     func encode(_ writer: inout JSONWriter) {
@@ -187,25 +209,63 @@ extension InboundService {
             writer.field("name", name)
             writer.field("timeouts", timeouts.encode)
             writer.field("limits", limits.encode)
+            writer.field("protocol", `protocol`.rawValue)
+            writer.field("ports") { $0.array(ports) { $1.encode(&$0) } }
+        }
+    }
+}
+
+extension InboundPort {
+    static func decode(_ cursor: ConfigCursor) -> InboundPort? {
+        guard let object = cursor.object(fields: ["port", "protocol", "timeouts"]) else {
+            return nil
+        }
+        let port = object.required("port") { $0.integer(in: Limits.port) }
+        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
+        let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
+        guard let port, let proto, let timeouts else { return nil }
+        return InboundPort(port: UInt16(port), protocol: proto, timeouts: timeouts)
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("port", port)
+            writer.field("protocol", `protocol`.rawValue)
+            writer.field("timeouts", timeouts.encode)
         }
     }
 }
 
 extension VirtualService {
     static func decode(_ cursor: ConfigCursor) -> VirtualService? {
-        guard let object = cursor.object(fields: ["name", "hosts", "port", "routes"]) else {
-            return nil
-        }
+        guard
+            let object = cursor.object(fields: [
+                "name", "hosts", "port", "protocol", "addresses", "routes",
+            ])
+        else { return nil }
         let name = object.required("name") { $0.string(.name) }
         let hosts = object.required("hosts") {
             $0.array(count: 1...Limits.hostsMax) { $0.string(.host) }
         }
         let port = object.optional("port", default: 80) { $0.integer(in: Limits.port) }
+        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
+        let addresses = object.optional("addresses", default: []) { field in
+            field.array(count: 0...Limits.addressesMax) { $0.ipAddress() }
+        }
         let routes = object.required("routes") {
             $0.array(count: 1...Limits.routesMax, of: Route.decode)
         }
-        guard let name, let hosts, let port, let routes else { return nil }
-        return VirtualService(name: name, hosts: hosts, port: UInt16(port), routes: routes)
+        guard let name, let hosts, let port, let proto, let addresses, let routes else {
+            return nil
+        }
+        return VirtualService(
+            name: name,
+            hosts: hosts,
+            port: UInt16(port),
+            routes: routes,
+            protocol: proto,
+            addresses: addresses
+        )
     }
 
     func encode(_ writer: inout JSONWriter) {
@@ -213,6 +273,8 @@ extension VirtualService {
             writer.field("name", name)
             writer.field("hosts") { $0.array(hosts) { $0.string($1) } }
             writer.field("port", port)
+            writer.field("protocol", `protocol`.rawValue)
+            writer.field("addresses") { $0.array(addresses) { $0.string($1.description) } }
             writer.field("routes") { $0.array(routes) { $1.encode(&$0) } }
         }
     }
@@ -337,125 +399,6 @@ extension RouteTimeouts {
         writer.object { writer in
             if let request { writer.field("request", request) }
             writer.field("streamIdle", streamIdle)
-        }
-    }
-}
-
-extension Cluster {
-    static func decode(_ cursor: ConfigCursor) -> Cluster? {
-        guard
-            let object = cursor.object(fields: [
-                "name", "security", "endpoints", "connectTimeout", "idleTimeout", "limits",
-            ])
-        else { return nil }
-        let name = object.required("name") { $0.string(.name) }
-        let security = object.required("security", ClusterSecurity.decode)
-        let endpoints = object.required("endpoints") {
-            $0.array(count: 0...Limits.endpointsMax, of: Endpoint.decode)
-        }
-        let connectTimeout = object.optional("connectTimeout", default: connectTimeoutDefault) {
-            $0.duration()
-        }
-        let idleTimeout = object.optional("idleTimeout", default: idleTimeoutDefault) {
-            $0.duration()
-        }
-        let limits = object.optional("limits", default: .default, ClusterLimits.decode)
-        guard let name, let security, let endpoints, let connectTimeout, let idleTimeout,
-            let limits
-        else { return nil }
-        return Cluster(
-            name: name,
-            security: security,
-            endpoints: endpoints,
-            connectTimeout: connectTimeout,
-            idleTimeout: idleTimeout,
-            limits: limits
-        )
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("name", name)
-            writer.field("security", security.encode)
-            writer.field("endpoints") { $0.array(endpoints) { $1.encode(&$0) } }
-            writer.field("connectTimeout", connectTimeout)
-            writer.field("idleTimeout", idleTimeout)
-            writer.field("limits", limits.encode)
-        }
-    }
-}
-
-extension ClusterSecurity {
-    /// `"plaintext"` or `{"mutual": [SPIFFE ID, …]}`.
-    static func decode(_ cursor: ConfigCursor) -> ClusterSecurity? {
-        if case .string(let text) = cursor.node.value {
-            guard text == "plaintext" else {
-                cursor.report("unknown value", allowed: allowed)
-                return nil
-            }
-            return .plaintext
-        }
-        guard case .object = cursor.node.value else {
-            cursor.report("wrong type, \(cursor.node.kind)", allowed: allowed)
-            return nil
-        }
-        return cursor.object(fields: ["mutual"])?.required("mutual") {
-            $0.array(count: 1...Limits.identitiesMax) { $0.spiffeID() }
-        }.map { .mutual($0) }
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        switch self {
-        case .plaintext: writer.string("plaintext")
-        case .mutual(let identities):
-            writer.object { writer in
-                writer.field("mutual") { $0.array(identities) { $0.string($1.description) } }
-            }
-        }
-    }
-
-    private static let allowed = #""plaintext" or {"mutual": [SPIFFE IDs of the servers]}"#
-}
-
-extension Endpoint {
-    static func decode(_ cursor: ConfigCursor) -> Endpoint? {
-        cursor.object(fields: ["address"])?.required("address") {
-            $0.socketAddress(ports: Limits.port)
-        }.map { Endpoint(address: $0) }
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { $0.field("address", address.encode) }
-    }
-}
-
-extension ClusterLimits {
-    /// Decodes bounds; also read from manifests, which use the same fields.
-    public static func decode(_ cursor: ConfigCursor) -> ClusterLimits? {
-        guard let object = cursor.object(fields: ["connections", "pendingRequests", "requests"])
-        else { return nil }
-        let connections = object.optional("connections", default: Self.default.connections) {
-            $0.integer(in: Limits.concurrency)
-        }
-        let pending = object.optional("pendingRequests", default: Self.default.pendingRequests) {
-            $0.integer(in: Limits.queue)
-        }
-        let requests = object.optional("requests", default: Self.default.requests) {
-            $0.integer(in: Limits.concurrency)
-        }
-        guard let connections, let pending, let requests else { return nil }
-        return ClusterLimits(
-            connections: connections,
-            pendingRequests: pending,
-            requests: requests
-        )
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("connections", connections)
-            writer.field("pendingRequests", pendingRequests)
-            writer.field("requests", requests)
         }
     }
 }

@@ -21,6 +21,8 @@ public struct MeshSnapshot: Sendable, Equatable {
     public let services: [VirtualService]
     /// Every cluster a route of `services` refers to.
     public let clusters: [Cluster]
+    /// What becomes of intercepted connections to none of `services`.
+    public let unknownDestinations: UnknownDestinations
 
     /// Makes a snapshot; throws everything that does not fit together.
     public init(
@@ -30,7 +32,8 @@ public struct MeshSnapshot: Sendable, Equatable {
         trustBundle: [String],
         inbound: InboundService,
         services: [VirtualService],
-        clusters: [Cluster]
+        clusters: [Cluster],
+        unknownDestinations: UnknownDestinations = .pass
     ) throws(ConfigErrors) {
         self.version = version
         self.trustDomain = trustDomain
@@ -39,8 +42,31 @@ public struct MeshSnapshot: Sendable, Equatable {
         self.inbound = inbound
         self.services = services
         self.clusters = clusters
+        self.unknownDestinations = unknownDestinations
         let problems = crossReferenceErrors()
         guard problems.isEmpty else { throw ConfigErrors(problems) }
+    }
+
+    /// The same mesh as version `version`.
+    public func numbered(_ version: UInt64) -> MeshSnapshot {
+        MeshSnapshot(self, version: version)
+    }
+
+    /// The service that applications call as `host` at `port`; nil when there is none.
+    public func service(host: String, port: UInt16) -> VirtualService? {
+        services.first { $0.port == port && $0.hosts.contains(host) }
+    }
+
+    /// A copy needs no check: no relation between the parts involves the version.
+    private init(_ other: MeshSnapshot, version: UInt64) {
+        self.version = version
+        trustDomain = other.trustDomain
+        workload = other.workload
+        trustBundle = other.trustBundle
+        inbound = other.inbound
+        services = other.services
+        clusters = other.clusters
+        unknownDestinations = other.unknownDestinations
     }
 }
 
@@ -52,17 +78,49 @@ public struct InboundService: Sendable, Equatable {
     public let timeouts: RouteTimeouts
     /// Bounds on the connections and requests towards the application.
     public let limits: ClusterLimits
+    /// What the application speaks, on every port that is not among `ports`; `auto`: as the caller
+    /// spoke to its own proxy.
+    public let `protocol`: ServiceProtocol
+    /// What it speaks on ports that are known one by one; only interception tells them apart.
+    public let ports: [InboundPort]
 
-    /// Makes an inbound service; traps when `name` breaks `Syntax.name`.
+    /// Makes an inbound service; traps when `name` breaks `Syntax.name` or there are too many ports.
     public init(
         name: String,
         timeouts: RouteTimeouts = .default,
-        limits: ClusterLimits = .default
+        limits: ClusterLimits = .default,
+        protocol: ServiceProtocol = .auto,
+        ports: [InboundPort] = []
     ) {
         precondition(Syntax.name.isValid(name))
+        precondition(ports.count <= Limits.inboundPortsMax)
         self.name = name
         self.timeouts = timeouts
         self.limits = limits
+        self.protocol = `protocol`
+        self.ports = ports
+    }
+}
+
+/// A port of the local application.
+public struct InboundPort: Sendable, Equatable {
+    /// The application's own port, which peers name too.
+    public let port: UInt16
+    /// What the application speaks there.
+    public let `protocol`: ServiceProtocol
+    /// Time limits of exchanges or connections to this port.
+    public let timeouts: RouteTimeouts
+
+    /// Makes a port; traps when `port` is 0.
+    public init(
+        port: UInt16,
+        protocol: ServiceProtocol = .auto,
+        timeouts: RouteTimeouts = .default
+    ) {
+        precondition(port != 0)
+        self.port = port
+        self.protocol = `protocol`
+        self.timeouts = timeouts
     }
 }
 
@@ -75,19 +133,39 @@ public struct VirtualService: Sendable, Equatable {
     /// The port callers name; a `Host` without a port matches too.
     public let port: UInt16
     /// In the order tried: first match wins; the last one may match everything.
+    ///
+    /// Opaque connections take the first that matches everything; with `tcp` there is no other.
     public let routes: [Route]
+    /// What callers speak; `http1` and `http2` both mean HTTP, of which a connection's first bytes
+    /// tell the version.
+    public let `protocol`: ServiceProtocol
+    /// Addresses that stand for the service alone: names resolve to them, and an intercepted
+    /// connection to one of them is for this service.
+    ///
+    /// No packet with such a destination leaves the machine.
+    public let addresses: [IPAddress]
 
     /// Makes a service; traps when a name breaks its syntax or a count its bound.
-    public init(name: String, hosts: [String], port: UInt16, routes: [Route]) {
+    public init(
+        name: String,
+        hosts: [String],
+        port: UInt16,
+        routes: [Route],
+        protocol: ServiceProtocol = .auto,
+        addresses: [IPAddress] = []
+    ) {
         precondition(Syntax.name.isValid(name))
         precondition(hosts.allSatisfy(Syntax.host.isValid))
         precondition((1...Limits.hostsMax).contains(hosts.count))
         precondition(Limits.port.contains(Int(port)))
         precondition((1...Limits.routesMax).contains(routes.count))
+        precondition(addresses.count <= Limits.addressesMax)
         self.name = name
         self.hosts = hosts
         self.port = port
         self.routes = routes
+        self.protocol = `protocol`
+        self.addresses = addresses
     }
 }
 
@@ -200,94 +278,5 @@ public struct RouteTimeouts: Sendable, Equatable {
         precondition(streamIdle.isTimeLimit)
         self.request = request
         self.streamIdle = streamIdle
-    }
-}
-
-/// A named set of equal endpoints.
-public struct Cluster: Sendable, Equatable {
-    /// Unique in a snapshot, `inventory-v1.default`.
-    public let name: String
-    /// How connections to the endpoints are secured.
-    public let security: ClusterSecurity
-    /// May be empty: requests then get a local reply that says so.
-    public let endpoints: [Endpoint]
-    /// Longest time to establish a connection, TLS handshake included.
-    public let connectTimeout: Duration
-    /// Longest time an unused pooled connection is kept.
-    public let idleTimeout: Duration
-    /// Bounds on connections and requests.
-    public let limits: ClusterLimits
-
-    /// Covers a TCP handshake with one lost packet in most networks.
-    public static let connectTimeoutDefault: Duration = .seconds(1)
-    /// Less than the hour a peer's inbound side keeps an idle connection, so that this side, which
-    /// knows whether it is about to send, is the one that closes.
-    public static let idleTimeoutDefault: Duration = .seconds(600)
-
-    /// Makes a cluster; traps when a part is out of range.
-    public init(
-        name: String,
-        security: ClusterSecurity,
-        endpoints: [Endpoint],
-        connectTimeout: Duration = Cluster.connectTimeoutDefault,
-        idleTimeout: Duration = Cluster.idleTimeoutDefault,
-        limits: ClusterLimits = .default
-    ) {
-        precondition(Syntax.name.isValid(name))
-        precondition(endpoints.count <= Limits.endpointsMax)
-        precondition(connectTimeout.isTimeLimit)
-        precondition(idleTimeout.isTimeLimit)
-        if case .mutual(let identities) = security {
-            precondition((1...Limits.identitiesMax).contains(identities.count))
-        }
-        self.name = name
-        self.security = security
-        self.endpoints = endpoints
-        self.connectTimeout = connectTimeout
-        self.idleTimeout = idleTimeout
-        self.limits = limits
-    }
-}
-
-/// How connections to a cluster are secured.
-public enum ClusterSecurity: Sendable, Equatable {
-    /// No TLS. Only for what lies outside the mesh.
-    case plaintext
-    /// mTLS; the server must present one of these identities. Never empty.
-    case mutual([SPIFFEID])
-}
-
-/// Bounds per cluster and worker; a request over a bound gets an immediate local reply.
-public struct ClusterLimits: Sendable, Equatable {
-    /// Open connections, 1...1_000_000.
-    public let connections: Int
-    /// Requests waiting for a connection, 0...1_000_000.
-    public let pendingRequests: Int
-    /// Running exchanges, 1...1_000_000.
-    public let requests: Int
-
-    /// 1024 each, Envoy's long-proven bounds.
-    public static let `default` = ClusterLimits()
-
-    /// Makes bounds; traps when one is out of range.
-    public init(connections: Int = 1_024, pendingRequests: Int = 1_024, requests: Int = 1_024) {
-        precondition(Limits.concurrency.contains(connections))
-        precondition(Limits.queue.contains(pendingRequests))
-        precondition(Limits.concurrency.contains(requests))
-        self.connections = connections
-        self.pendingRequests = pendingRequests
-        self.requests = requests
-    }
-}
-
-/// One address of a cluster.
-public struct Endpoint: Sendable, Equatable, Hashable {
-    /// IP literal and port.
-    public let address: SocketAddress
-
-    /// Makes an endpoint; traps when the port is 0.
-    public init(address: SocketAddress) {
-        precondition(address.port != 0)
-        self.address = address
     }
 }

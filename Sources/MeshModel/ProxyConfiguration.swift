@@ -26,6 +26,16 @@ public struct ProxyConfiguration: Sendable, Equatable {
     public let drain: DrainSettings
     /// Bounds on what peers may send.
     public let limits: RequestLimits
+    /// Windows and bounds of HTTP/2.
+    public let http2: HTTP2Limits
+    /// How an undeclared protocol is told.
+    public let detection: DetectionSettings
+    /// Ports of their own for opaque services.
+    public let tcpListeners: [TCPListener]
+    /// What the kernel redirects here; nil: applications and peers name the listeners themselves.
+    public let interception: Interception?
+    /// Who answers for names.
+    public let dns: DNSConfiguration
     /// The static mesh; exclusive with `controller`.
     public let mesh: MeshSnapshot?
 
@@ -41,9 +51,15 @@ public struct ProxyConfiguration: Sendable, Equatable {
         accessLog: AccessLogLevel = .errors,
         drain: DrainSettings = .default,
         limits: RequestLimits = .default,
+        http2: HTTP2Limits = .default,
+        detection: DetectionSettings = .default,
+        tcpListeners: [TCPListener] = [],
+        interception: Interception? = nil,
+        dns: DNSConfiguration = .default,
         mesh: MeshSnapshot? = nil
     ) throws(ConfigErrors) {
         precondition(Limits.workers.contains(workers))
+        precondition(tcpListeners.count <= Limits.tcpListenersMax)
         self.workers = workers
         self.admin = admin
         self.outbound = outbound
@@ -54,6 +70,11 @@ public struct ProxyConfiguration: Sendable, Equatable {
         self.accessLog = accessLog
         self.drain = drain
         self.limits = limits
+        self.http2 = http2
+        self.detection = detection
+        self.tcpListeners = tcpListeners
+        self.interception = interception
+        self.dns = dns
         self.mesh = mesh
         let problems = crossReferenceErrors()
         guard problems.isEmpty else { throw ConfigErrors(problems) }

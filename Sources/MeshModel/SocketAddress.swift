@@ -41,15 +41,14 @@ public struct SocketAddress: Sendable, Hashable {
         SocketAddress(addressBytes: [127, 0, 0, 1], port: port)
     }
 
+    /// The address without the port.
+    public var ipAddress: IPAddress { IPAddress(bytes: addressBytes) }
+
     /// The address alone: `127.0.0.1`, `::1`.
-    public var address: String { IPLiteral.format(addressBytes) }
+    public var address: String { ipAddress.description }
 
     /// Whether only this machine can reach it: 127.0.0.0/8 or ::1.
-    public var isLoopback: Bool {
-        addressBytes.count == 4
-            ? addressBytes[0] == 127
-            : addressBytes.dropLast().allSatisfy { $0 == 0 } && addressBytes[15] == 1
-    }
+    public var isLoopback: Bool { ipAddress.isLoopback }
 }
 
 extension SocketAddress: CustomStringConvertible {

@@ -43,12 +43,14 @@ extension Syntax {
             }
             return "[\(IPLiteral.format(bytes))]" == text && bytes.count == 16
         }
-        guard (1...Limits.nameBytesMax).contains(text.utf8.count) else { return false }
-        let labels = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-        guard labels.allSatisfy(isLabel), let last = labels.last else { return false }
-        // A last label of digits alone is an IPv4 address to every URL parser.
-        return last.utf8.contains(where: { !isDigit($0) }) || IPLiteral.parse(text) != nil
+        return isHostName(text) || (IPLiteral.parse(text)?.count == 4)
     }
+
+    /// A host name that DNS may resolve, RFC 1123 §2.1, in lower case; no IP literal.
+    public static let hostName = Syntax(
+        allowed: "a lower-case host name of labels [a-z0-9-], the last not of digits alone",
+        isValid: isHostName
+    )
 
     /// A path of a route's match, Gateway API `HTTPPathMatch`: normal form, no query.
     public static let path = Syntax(
@@ -111,6 +113,14 @@ extension Syntax {
         text.hasPrefix("-----BEGIN CERTIFICATE-----")
             && text.utf8.count <= Limits.certificateBytesMax
     }
+}
+
+private func isHostName(_ text: String) -> Bool {
+    guard (1...Limits.nameBytesMax).contains(text.utf8.count) else { return false }
+    let labels = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard labels.allSatisfy(isLabel), let last = labels.last else { return false }
+    // A last label of digits alone is an IPv4 address to every URL parser.
+    return last.utf8.contains { !isDigit($0) }
 }
 
 private func isLabel(_ text: String) -> Bool {

@@ -5,6 +5,7 @@
 
 import Bytes
 import HTTP
+import HTTP2
 public import MeshModel
 public import Reactor
 public import TLS
@@ -82,6 +83,8 @@ public final class Worker {
     /// Scratch of local replies.
     let replyHead = ResponseHead()
     let replyBody = ByteBuffer()
+    let replyTrailers = FieldBlock()
+    private(set) lazy var http2 = HTTP2Resources(worker: self, limits: settings.http2)
     var random: FastRandom
     private(set) var serverTLS: TLSContext?
     private(set) var clientTLS: TLSContext?
@@ -213,6 +216,7 @@ public final class Worker {
     private func startDrain() {
         isDraining = true
         metrics.set(.draining, 1)
+        for connection in connections { connection.drain() }
     }
 
     private func closeIdle() {
@@ -221,7 +225,7 @@ public final class Worker {
         // The application's own connections stay: it may be about to send on one of them, and the
         // answer will say that the connection closes.
         for connection in connections where connection.direction == .inbound {
-            connection.closeIfIdle()
+            connection.finishDrain()
         }
     }
 
@@ -339,6 +343,22 @@ public final class Worker {
         writeLogBuffer()
     }
 
+    /// One line for each HTTP/2 connection that had to be ended.
+    func logHTTP2Error(_ error: HTTP2Error, direction: Direction, peer: String) {
+        logBuffer.clear()
+        var line = LogLine(
+            into: logBuffer,
+            time: Clock.wall(),
+            level: .warning,
+            message: "HTTP/2 connection ended"
+        )
+        line.field("direction", direction.label)
+        line.field("peer", peer)
+        line.field("reason", error.reason)
+        line.finish()
+        writeLogBuffer()
+    }
+
     private func writeLogBuffer() {
         if !writeLog(logBuffer.array) { metrics.add(.logLinesDropped) }
     }
@@ -371,7 +391,7 @@ public final class Worker {
                     WorkerReport.Endpoint(
                         address: pool.addressText,
                         idle: pool.idleCount,
-                        leased: pool.leased,
+                        leased: pool.leasedCount,
                         dialing: pool.dialing,
                         waiting: pool.waitingCount,
                         connectFailures: pool.connectFailures

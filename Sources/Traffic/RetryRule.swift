@@ -5,6 +5,9 @@
 public enum AttemptFailure: Sendable, Hashable {
     /// No connection could be established: the request was not sent.
     case connect
+    /// The endpoint said that it did nothing with the request: REFUSED_STREAM, or a GOAWAY that
+    /// leaves the stream out (RFC 9113 §8.7).
+    case refused
     /// The connection ended before any byte of the response.
     case closedBeforeResponse(connectionWasReused: Bool)
     /// Anything after the first byte of the response, or a time limit.
@@ -32,7 +35,7 @@ public enum RetryRule {
     ) -> Bool {
         guard attempts < attemptsMax, canReplay else { return false }
         switch failure {
-        case .connect: return true
+        case .connect, .refused: return true
         case .closedBeforeResponse(let reused): return reused && isIdempotent
         case .other: return false
         }

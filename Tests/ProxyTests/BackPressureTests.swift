@@ -133,17 +133,17 @@ extension Worker {
         var sum = 0
         for connection in mirrored("connections", of: self) as [DownstreamConnection] {
             sum += connection.outstandingBytes
-            if let held = Mirror(reflecting: connection).descendant("pending") as? ByteBuffer {
-                sum += held.count
-            }
-            guard let exchange = Mirror(reflecting: connection).descendant("exchange") as? Exchange,
-                let upstream = Mirror(reflecting: exchange).descendant("upstream")
-                    as? HTTP1UpstreamStream,
-                let connection = Mirror(reflecting: upstream).descendant("connection")
-                    as? UpstreamConnection
+            guard let driver = Mirror(reflecting: connection).descendant("driver") as? HTTP1Downstream
             else { continue }
-            sum += connection.outstandingBytes
-            if let held = Mirror(reflecting: connection).descendant("pending") as? ByteBuffer {
+            let downstream = Mirror(reflecting: driver)
+            if let held = downstream.descendant("pending") as? ByteBuffer { sum += held.count }
+            guard let exchange = downstream.descendant("exchange") as? Exchange,
+                let stream = Mirror(reflecting: exchange).descendant("upstream")
+                    as? UpstreamStream,
+                let upstream = Mirror(reflecting: stream).descendant("driver") as? HTTP1Upstream
+            else { continue }
+            sum += upstream.connection.outstandingBytes
+            if let held = Mirror(reflecting: upstream).descendant("pending") as? ByteBuffer {
                 sum += held.count
             }
         }

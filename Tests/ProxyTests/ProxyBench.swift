@@ -342,7 +342,10 @@ final class ProxyBench {
             as? ContiguousArray<DownstreamConnection> ?? []
         var boxes = connections.map { WeakBox($0) }
         for connection in connections {
-            if let exchange = Mirror(reflecting: connection).descendant("exchange") as? Exchange {
+            guard let driver = Mirror(reflecting: connection).descendant("driver") as? DownstreamDriver
+            else { continue }
+            boxes.append(WeakBox(driver))
+            if let exchange = Mirror(reflecting: driver).descendant("exchange") as? Exchange {
                 boxes.append(WeakBox(exchange))
             }
         }

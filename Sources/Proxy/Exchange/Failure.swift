@@ -7,7 +7,7 @@ import Telemetry
 /// `LocalReply` alone turns it into a status, a flag and a label.
 enum Failure: Error {
     /// The request broke the protocol or a limit.
-    case malformedRequest(HTTP1Error)
+    case malformedRequest(Malformation)
     /// The head did not arrive in time.
     case requestHeadTimeout
     /// No such service; the host was `unknown` or has other ports.
@@ -30,8 +30,16 @@ enum Failure: Error {
     case upstreamTLS(TLSError)
     /// The endpoint closed or reset; `responseBytesReceived` tells whether its response had begun.
     case upstreamClosed(connectionWasReused: Bool)
+    /// The endpoint reset the stream (RFC 9113 §7).
+    case upstreamReset(code: UInt32)
+    /// The endpoint did nothing with the request, and said so.
+    case upstreamRefused
+    /// The endpoint does not speak the protocol that is spoken to it.
+    case upstreamProtocol
+    /// The endpoint takes no WebSockets over HTTP/2.
+    case upgradeUnsupported
     /// The endpoint's response broke the protocol.
-    case malformedResponse(HTTP1Error)
+    case malformedResponse(Malformation)
     /// The request's time limit passed.
     case requestTimeout
     /// Nothing moved for too long.
@@ -43,4 +51,24 @@ enum Failure: Error {
 
     /// What can be full.
     enum Bound { case connections, pendingRequests, requests }
+}
+
+/// What was wrong with a message, whichever version it came in.
+struct Malformation {
+    /// The answer to a refused request.
+    let status: Int
+    /// A stable label for metrics.
+    let reason: StaticString
+    /// One sentence for whoever sent it.
+    let detail: String
+
+    init(status: Int, reason: StaticString, detail: String) {
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+    }
+
+    init(_ error: HTTP1Error) {
+        self.init(status: error.status, reason: error.reason, detail: error.detail)
+    }
 }

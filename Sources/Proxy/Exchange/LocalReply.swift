@@ -2,7 +2,6 @@
 // response flag and metric label. Nothing internal: no addresses, no names of files, no certificates.
 
 import Bytes
-import HTTP1
 import TLS
 import Telemetry
 
@@ -116,6 +115,35 @@ struct LocalReply {
                     "upstream_closed",
                     .upstreamReset,
                     "The service closed the connection before it answered."
+                )
+            case .upstreamReset:
+                .init(
+                    502,
+                    "upstream_reset",
+                    .upstreamReset,
+                    "The service broke the request off."
+                )
+            case .upstreamRefused:
+                .init(
+                    503,
+                    "upstream_refused",
+                    .upstreamReset,
+                    "The service refused the request without looking at it.",
+                    retryAfterSeconds: 1
+                )
+            case .upstreamProtocol:
+                .init(
+                    502,
+                    "upstream_protocol",
+                    .upstreamProtocolError,
+                    "The service does not speak the protocol it was spoken to in."
+                )
+            case .upgradeUnsupported:
+                .init(
+                    501,
+                    "upgrade_unsupported",
+                    .upstreamProtocolError,
+                    "The service takes no WebSockets over HTTP/2."
                 )
             case .malformedResponse:
                 .init(

@@ -1,15 +1,18 @@
-// The connections of one worker to one endpoint.
+// The connections of one worker to one endpoint, in one protocol.
 //
-// Idle connections are a stack: the one used last is used next, so that the surplus ages and is
-// closed. An exchange that finds none waits; it takes whichever comes first, a new connection or one
-// that another exchange gives back.
+// HTTP/1.1 connections are leased whole; idle ones are a stack: the one used last is used next, so
+// that the surplus ages and is closed. HTTP/2 connections are shared: each lease is a stream, and
+// another connection is made only when those there have no room. An exchange that finds neither
+// waits; it takes whichever comes first, a new connection or what another exchange gives back.
 //
 // Invariants:
-// - a connection is in exactly one of: dialing, leased, idle
-// - as many dials are under way as exchanges wait, up to the cluster's bound on connections
+// - a connection is in exactly one of: dialing, leased, idle, shared; or it is on its way out
+// - the dials under way have room for all exchanges that wait, up to the cluster's bound on
+//   connections
 
 import MeshModel
 import Reactor
+import TLS
 import Telemetry
 import Time
 
@@ -23,62 +26,83 @@ enum Lease {
     case failed(Failure)
 }
 
+/// What is spoken with an endpoint.
+enum UpstreamProtocol {
+    case http1, http2
+    /// HTTP/2 if the peer knows it, which ALPN tells.
+    case negotiated
+
+    var offered: ALPNSet {
+        switch self {
+        case .http1: .http1
+        case .http2: .http2
+        case .negotiated: [.http2, .http1]
+        }
+    }
+}
+
 /// Pool of one endpoint.
 ///
 /// Confined to its worker.
 final class EndpointPool: TimerTarget {
     /// A cycle, broken when the pool is retired and empty.
     private(set) var owner: UpstreamCluster
-    let endpoint: Endpoint
+    let socketAddress: SocketAddress
+    let spoken: UpstreamProtocol
+    /// In plain text, where the version is the caller's: the same endpoint in HTTP/2.
+    private(set) var http2: EndpointPool?
+    /// The pool that this one is the `http2` of; it outlives this one.
+    private var http1: EndpointPool?
+    /// Until when it is taken for granted that the endpoint does not know HTTP/2.
+    private var lacksHTTP2Until: MonotonicTime?
     let addressText: String
     let worker: Worker
     private let address: InternetAddress
     private var idle: ContiguousArray<UpstreamConnection> = []
+    private var shared: ContiguousArray<UpstreamConnection> = []
     private var waiters: ContiguousArray<Exchange> = []
     /// Those of the owner's `connectionCount` that are this pool's: also the closing ones.
     private var connections = 0
     private(set) var dialing = 0
     private(set) var leased = 0
     private(set) var isRetired = false
+    /// What the last connection turned out to be, where that is negotiated.
+    private var isKnownExclusive = false
     private let sweep = Timer()
     private(set) var connectFailures: UInt64 = 0
 
-    init(owner: UpstreamCluster, endpoint: Endpoint) {
+    init(owner: UpstreamCluster, address: SocketAddress, spoken: UpstreamProtocol) {
         self.owner = owner
-        self.endpoint = endpoint
+        self.spoken = spoken
         worker = owner.worker
-        addressText = endpoint.address.description
-        address = InternetAddress(
-            bytes: endpoint.address.addressBytes,
-            port: endpoint.address.port
-        )
+        socketAddress = address
+        addressText = address.description
+        self.address = InternetAddress(bytes: address.addressBytes, port: address.port)
         super.init()
     }
 
-    var idleCount: Int { idle.count }
+    var idleCount: Int { idle.count + shared.count { $0.isIdle } }
+    /// Connections that serve an exchange, or several.
+    var leasedCount: Int { leased + shared.count { !$0.isIdle } }
     var waitingCount: Int { waiters.count }
     var direction: Direction { owner.direction }
 
     /// Asks for a connection for `exchange`.
     func lease(for exchange: Exchange) -> Lease {
-        while let connection = idle.popLast() {
-            worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
-            if connection.isUsable {
-                leased += 1
-                worker.metrics.add(.upstreamReuses, direction)
-                return .ready(connection.lease(to: exchange))
-            }
-            worker.metrics.add(.upstreamStale, direction)
-            connection.abort()
+        if let connection = connectionWithRoom() {
+            worker.metrics.add(.upstreamReuses, direction)
+            return .ready(take(connection, for: exchange))
         }
         let limits = owner.cluster.limits
         guard owner.pendingCount < limits.pendingRequests || limits.pendingRequests == 0 else {
             return .failed(.overflow(.pendingRequests))
         }
-        if owner.connectionCount < limits.connections || owner.closeOneIdle() {
-            if let failure = dial() { return .failed(failure) }
-        } else if limits.pendingRequests == 0 || leased + dialing == 0 {
-            return .failed(.overflow(.connections))
+        if waiters.count >= dialing * roomPerDial {
+            if owner.connectionCount < limits.connections || owner.closeOneIdle() {
+                if let failure = dial() { return .failed(failure) }
+            } else if limits.pendingRequests == 0 || leased + dialing + shared.count == 0 {
+                return .failed(.overflow(.connections))
+            }
         }
         waiters.append(exchange)
         owner.pendingCount += 1
@@ -88,8 +112,16 @@ final class EndpointPool: TimerTarget {
 
     /// Closes the connection that was unused for longest; false when there is none.
     func closeOldestIdle() -> Bool {
-        guard let oldest = idle.first else { return false }
-        idle.removeFirst()
+        if let http2, http2.closeOldestIdle() { return true }
+        let oldest: UpstreamConnection
+        if let first = idle.first {
+            idle.removeFirst()
+            oldest = first
+        } else if let index = shared.firstIndex(where: { $0.isIdle }) {
+            oldest = shared.remove(at: index)
+        } else {
+            return false
+        }
         worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
         leftCluster()
         oldest.giveWay()
@@ -103,8 +135,39 @@ final class EndpointPool: TimerTarget {
         leftQueue()
     }
 
+    /// The pool for an exchange whose application speaks HTTP/2, where that is left to it.
+    func asHTTP2() -> EndpointPool {
+        if let until = lacksHTTP2Until {
+            if worker.loop.now < until { return self }
+            lacksHTTP2Until = nil
+        }
+        if let http2 { return http2 }
+        let made = EndpointPool(owner: owner, address: socketAddress, spoken: .http2)
+        made.http1 = self
+        http2 = made
+        return made
+    }
+
+    /// Whether it holds connections to `address` in the protocol asked for.
+    func leads(to address: SocketAddress, _ spoken: UpstreamProtocol) -> Bool {
+        socketAddress == address && self.spoken == spoken
+    }
+
+    /// Whether both lead to the same endpoint.
+    func isSameEndpoint(as other: EndpointPool?) -> Bool {
+        self === other || http2 != nil && http2 === other
+    }
+
+    /// The endpoint answered HTTP/2 with something else.
+    func noteLacksHTTP2() {
+        http1?.lacksHTTP2Until = worker.loop.now.advanced(
+            byNanoseconds: ProxyLimits.lacksHTTP2Nanoseconds
+        )
+    }
+
     /// Takes the pool over into a new snapshot's cluster.
     func move(to cluster: UpstreamCluster) {
+        http2?.move(to: cluster)
         owner.connectionCount -= connections
         owner.pendingCount -= waiters.count
         owner = cluster
@@ -114,6 +177,7 @@ final class EndpointPool: TimerTarget {
 
     /// The endpoint is no longer configured.
     func retire() {
+        http2?.retire()
         isRetired = true
         closeIdle()
         forgetIfEmpty()
@@ -121,23 +185,22 @@ final class EndpointPool: TimerTarget {
 
     /// Leaves the cluster when it is retired and nothing of it is left.
     func forgetIfEmpty() {
-        guard isRetired, idle.isEmpty, waiters.isEmpty, leased + dialing == 0 else { return }
-        loseTimer()
+        guard isRetired, idle.isEmpty, shared.isEmpty, waiters.isEmpty, leased + dialing == 0
+        else { return }
+        worker.loop.timers.cancel(sweep)
+        http1?.http2 = nil
+        http1?.forgetIfEmpty()
+        guard http2 == nil else { return }
         owner.forget(self)
     }
 
-    private func loseTimer() { worker.loop.timers.cancel(sweep) }
-
     /// Closes what nobody uses.
     func closeIdle() {
-        let connections = idle
+        let unused = idle + shared.filter { $0.isIdle }
         idle.removeAll()
-        worker.metrics.adjust(
-            .upstreamConnectionsIdle,
-            direction,
-            by: -Int64(connections.count)
-        )
-        for connection in connections { connection.finish() }
+        shared.removeAll { $0.isIdle }
+        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -Int64(unused.count))
+        for connection in unused { connection.finish() }
     }
 
     // MARK: From connections
@@ -146,7 +209,10 @@ final class EndpointPool: TimerTarget {
     func connected(_ connection: UpstreamConnection) {
         dialing -= 1
         worker.metrics.add(.upstreamConnects, direction)
+        isKnownExclusive = !connection.isShared
         offer(connection)
+        // More may have waited than the connection has room for, if less than expected.
+        dialForWaiters()
     }
 
     /// A dial failed before the connection was ready.
@@ -159,10 +225,12 @@ final class EndpointPool: TimerTarget {
             direction,
             label: LocalReply(failure).cause
         )
-        // Each dial was made for one waiting exchange; the one that waits longest is told.
-        if waiters.count > dialing, let exchange = waiters.first {
-            waiters.removeFirst()
-            leftQueue()
+        // The dial was made for as many as it had room for; those who wait longest are told.
+        var told = 0
+        while told < roomPerDial, waiters.count > dialing * roomPerDial,
+            let exchange = nextWaiter()
+        {
+            told += 1
             exchange.connectionFailed(failure)
         }
         dialForWaiters()
@@ -188,6 +256,27 @@ final class EndpointPool: TimerTarget {
         worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
     }
 
+    /// A stream of a shared connection ended, or its peer allows more of them.
+    func roomChanged(_ connection: UpstreamConnection, isNowIdle: Bool) {
+        guard shared.contains(where: { $0 === connection }) else { return }
+        serveWaiters(from: connection)
+        guard isNowIdle, connection.isIdle else { return }
+        noteIdle(connection)
+        if isRetired {
+            sharedEnded(connection)
+            connection.finish()
+        }
+    }
+
+    /// A shared connection takes no new streams any more.
+    func sharedEnded(_ connection: UpstreamConnection) {
+        guard let index = shared.firstIndex(where: { $0 === connection }) else { return }
+        shared.remove(at: index)
+        if connection.isIdle { worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1) }
+        dialForWaiters()
+        forgetIfEmpty()
+    }
+
     /// A connection is gone for good; counted at the very end of its life.
     func connectionClosed() {
         leftCluster()
@@ -195,7 +284,41 @@ final class EndpointPool: TimerTarget {
         forgetIfEmpty()
     }
 
+    /// A connection takes no place in the cluster any more.
+    func leftCluster() {
+        connections -= 1
+        owner.connectionCount -= 1
+        worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)
+    }
+
     // MARK: Internals
+
+    /// How many exchanges a dial under way is expected to have room for.
+    private var roomPerDial: Int {
+        spoken == .http1 || isKnownExclusive ? 1 : ProxyLimits.streamsPerConnection
+    }
+
+    private func connectionWithRoom() -> UpstreamConnection? {
+        // The oldest first, so that the surplus of an earlier peak falls idle.
+        for connection in shared where connection.isUsable {
+            if connection.isIdle {
+                worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+            }
+            return connection
+        }
+        while let connection = idle.popLast() {
+            worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+            if connection.isUsable { return connection }
+            worker.metrics.add(.upstreamStale, direction)
+            connection.abort()
+        }
+        return nil
+    }
+
+    private func take(_ connection: UpstreamConnection, for exchange: Exchange) -> UpstreamStream {
+        if !connection.isShared { leased += 1 }
+        return connection.lease(to: exchange)
+    }
 
     private func dial() -> Failure? {
         do {
@@ -212,42 +335,55 @@ final class EndpointPool: TimerTarget {
     }
 
     private func dialForWaiters() {
-        while waiters.count > dialing,
+        while waiters.count > dialing * roomPerDial,
             owner.connectionCount < owner.cluster.limits.connections
         {
             guard let failure = dial() else { continue }
-            guard let exchange = waiters.first else { return }
-            waiters.removeFirst()
-            leftQueue()
+            guard let exchange = nextWaiter() else { return }
             exchange.connectionFailed(failure)
         }
     }
 
     private func offer(_ connection: UpstreamConnection) {
+        if connection.isShared {
+            guard !isRetired || !waiters.isEmpty else { return connection.finish() }
+            shared.append(connection)
+            serveWaiters(from: connection)
+            if connection.isIdle { noteIdle(connection) }
+            return
+        }
         guard connection.isUsable else {
             connection.abort()
             return dialForWaiters()
         }
-        if let exchange = waiters.first {
-            waiters.removeFirst()
-            leftQueue()
-            leased += 1
-            return exchange.upstreamReady(connection.lease(to: exchange))
+        if let exchange = nextWaiter() {
+            return exchange.upstreamReady(take(connection, for: exchange))
         }
         guard !isRetired, idle.count < ProxyLimits.idleConnectionsPerEndpointMax else {
             return connection.finish()
         }
-        connection.idleSince = worker.loop.now
         idle.append(connection)
+        noteIdle(connection)
+    }
+
+    private func serveWaiters(from connection: UpstreamConnection) {
+        while !waiters.isEmpty, connection.isUsable, let exchange = nextWaiter() {
+            exchange.upstreamReady(take(connection, for: exchange))
+        }
+    }
+
+    private func noteIdle(_ connection: UpstreamConnection) {
+        connection.idleSince = worker.loop.now
         worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: 1)
         if !sweep.isArmed { armSweep() }
     }
 
-    /// A connection takes no place in the cluster any more.
-    func leftCluster() {
-        connections -= 1
-        owner.connectionCount -= 1
-        worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)
+    private func nextWaiter() -> Exchange? {
+        guard let exchange = waiters.first else { return nil }
+        waiters.removeFirst()
+        owner.pendingCount -= 1
+        worker.metrics.adjust(.requestsPending, direction, by: -1)
+        return exchange
     }
 
     private func leftQueue() {
@@ -264,12 +400,15 @@ final class EndpointPool: TimerTarget {
         // The stack is ordered by age: the oldest lies at the bottom.
         let limit = owner.idleTimeoutNanoseconds
         let now = worker.loop.now
-        let old = idle.prefix { now.nanoseconds(since: $0.idleSince) >= limit }
-        if !old.isEmpty {
-            idle.removeFirst(old.count)
-            worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -Int64(old.count))
-            for connection in old { connection.finish() }
+        let old =
+            idle.prefix { now.nanoseconds(since: $0.idleSince) >= limit }
+            + shared.filter { $0.isIdle && now.nanoseconds(since: $0.idleSince) >= limit }
+        for connection in old {
+            idle.removeAll { $0 === connection }
+            shared.removeAll { $0 === connection }
+            connection.finish()
         }
-        if !idle.isEmpty { armSweep() }
+        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -Int64(old.count))
+        if idleCount > 0 { armSweep() }
     }
 }
