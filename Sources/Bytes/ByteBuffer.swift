@@ -111,24 +111,27 @@ public final class ByteBuffer {
     /// Appends `value` in decimal.
     public func append(decimal value: UInt64) {
         reserve(20)
-        var divisor: UInt64 = 1
-        var rest = value
-        while rest >= 10 {
-            rest /= 10
-            divisor &*= 10
+        var count = 1
+        var bound: UInt64 = 10
+        while value >= bound, count < 20 {
+            count &+= 1
+            bound = count == 20 ? .max : bound &* 10
         }
-        var left = value
-        let target = base.unsafelyUnwrapped
-        while divisor > 0 {
+        // From the last digit to the first, so that all divisions are by a constant.
+        let target = base.unsafelyUnwrapped + end
+        var rest = value
+        var index = count
+        while index > 0 {
+            index &-= 1
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
             target.storeBytes(
-                of: UInt8(truncatingIfNeeded: 48 &+ left / divisor),
-                toByteOffset: end,
+                of: UInt8(truncatingIfNeeded: 48 &+ digit),
+                toByteOffset: index,
                 as: UInt8.self
             )
-            end += 1
-            left %= divisor
-            divisor /= 10
+            rest = quotient
         }
+        end &+= count
     }
 
     /// Appends `value` in lower-case hexadecimal without leading zeros.
@@ -164,9 +167,10 @@ public final class ByteBuffer {
     }
 
     /// Drops the first `bytes` bytes.
+    @inlinable
     public func consume(_ bytes: Int) {
-        precondition(bytes >= 0 && bytes <= end - start)
-        start += bytes
+        precondition(bytes >= 0 && bytes <= count)
+        start &+= bytes
         if start == end {
             start = 0
             end = 0
@@ -230,7 +234,7 @@ public final class ByteBuffer {
     /// Lends all held bytes as a pointer, for system calls and C codecs.
     ///
     /// Only modules without strict memory safety may call it.
-    @unsafe
+    @unsafe @inlinable
     public func withUnsafeBytes<R, E: Error>(
         _ body: (UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R {
@@ -239,7 +243,7 @@ public final class ByteBuffer {
 
     /// Makes room for at least `minimum` bytes, lends the free space, and keeps as many bytes as
     /// `body` says it wrote.
-    @unsafe
+    @unsafe @inlinable
     public func appendUnsafe<E: Error>(
         minimum: Int,
         _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Int
@@ -247,11 +251,11 @@ public final class ByteBuffer {
         reserve(minimum)
         let free = UnsafeMutableRawBufferPointer(
             start: base.unsafelyUnwrapped + end,
-            count: capacityBytes - end
+            count: capacityBytes &- end
         )
         let written = try body(free)
         precondition(written >= 0 && written <= free.count)
-        end += written
+        end &+= written
         return written
     }
 
@@ -278,9 +282,10 @@ public final class ByteBuffer {
     /// For tests and the control path.
     public var array: [UInt8] { Array(readable) }
 
-    private var readable: UnsafeRawBufferPointer {
+    @inlinable
+    var readable: UnsafeRawBufferPointer {
         guard let base else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-        return UnsafeRawBufferPointer(start: base + start, count: end - start)
+        return UnsafeRawBufferPointer(start: base + start, count: end &- start)
     }
 
     /// Makes room for `more` bytes after `end`: by moving what is held to the front when at least
@@ -291,7 +296,7 @@ public final class ByteBuffer {
         grow(more)
     }
 
-    @usableFromInline
+    @usableFromInline @inline(never)
     func grow(_ more: Int) {
         let held = end - start
         if let base, capacityBytes - held >= more, start >= capacityBytes / 2 {

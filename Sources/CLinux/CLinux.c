@@ -17,10 +17,14 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+// After the C library's own headers, some of whose names they define when these come first.
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6/ip6_tables.h>
 
 extern char **environ;
 
@@ -49,7 +53,8 @@ int mesh_epoll_remove(int epoll, int fd) {
 int mesh_epoll_wait(int epoll, struct mesh_event *events, int max, int timeout_ms) {
     struct epoll_event raw[256];
     if (max > 256) max = 256;
-    int count = epoll_wait(epoll, raw, max, timeout_ms);
+    // epoll_pwait, as newer architectures have no other. No wrapper of glibc: see mesh_receive.
+    int count = (int)syscall(SYS_epoll_pwait, epoll, raw, max, timeout_ms, NULL, (size_t)0);
     if (count < 0) return errno == EINTR ? 0 : -errno;
     for (int i = 0; i < count; i++) {
         events[i].events = raw[i].events;
@@ -127,16 +132,31 @@ int mesh_listen(const struct mesh_address *address, int backlog, int reuse_port)
     return fd;
 }
 
+// Copies an address out of the kernel's form. An IPv4 peer of a dual-stack socket comes as
+// ::ffff:a.b.c.d and leaves as a.b.c.d, so that one address has one form above this file.
+static int store_address(struct mesh_address *out, const struct sockaddr_storage *storage,
+                         socklen_t length) {
+    memset(out, 0, sizeof *out);
+    if (length > sizeof out->bytes) return -EAFNOSUPPORT;
+    if (storage->ss_family == AF_INET6) {
+        struct sockaddr_in6 in;
+        memcpy(&in, storage, sizeof in);
+        if (IN6_IS_ADDR_V4MAPPED(&in.sin6_addr)) {
+            mesh_address_make(out, in.sin6_addr.s6_addr + 12, 4, ntohs(in.sin6_port));
+            return 0;
+        }
+    }
+    memcpy(out->bytes, storage, length);
+    out->length = length;
+    return 0;
+}
+
 static int get_address(int fd, struct mesh_address *out,
                        int (*call)(int, struct sockaddr *, socklen_t *)) {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
     if (call(fd, (struct sockaddr *)&storage, &length) < 0) return -errno;
-    memset(out, 0, sizeof *out);
-    if (length > sizeof out->bytes) return -EAFNOSUPPORT;
-    memcpy(out->bytes, &storage, length);
-    out->length = length;
-    return 0;
+    return store_address(out, &storage, length);
 }
 
 static int call_getsockname(int fd, struct sockaddr *a, socklen_t *l) { return getsockname(fd, a, l); }
@@ -150,6 +170,31 @@ int mesh_peer_address(int fd, struct mesh_address *out) {
     return get_address(fd, out, call_getpeername);
 }
 
+int mesh_original_destination(int fd, struct mesh_address *out) {
+    struct mesh_address local;
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    int code = mesh_local_address(fd, &local);
+    if (code < 0) return code;
+    // The level is the family of the connection, not of the socket: a dual-stack socket knows where
+    // an IPv4 connection went only as IPv4.
+    int is_ipv4 = family_of(&local) == AF_INET;
+    if (getsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
+                   is_ipv4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, &storage, &length) < 0)
+        return -errno;
+    // Unlike other calls this one does not say how much it wrote.
+    length = is_ipv4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    code = store_address(out, &storage, length);
+    if (code < 0) return code;
+    // Where connections are tracked, the kernel answers for every one of them.
+    uint8_t here[16], there[16];
+    uint16_t here_port, there_port;
+    int count = mesh_address_parts(&local, here, &here_port);
+    int is_same = mesh_address_parts(out, there, &there_port) == count &&
+                  memcmp(here, there, (size_t)count) == 0 && here_port == there_port;
+    return is_same ? -ENOENT : 0;
+}
+
 int mesh_accept(int listener, struct mesh_address *peer) {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
@@ -158,11 +203,7 @@ int mesh_accept(int listener, struct mesh_address *peer) {
     if (fd < 0) return -errno;
     // Failure is harmless here: the socket works, only with Nagle's delay.
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    memset(peer, 0, sizeof *peer);
-    if (length <= sizeof peer->bytes) {
-        memcpy(peer->bytes, &storage, length);
-        peer->length = length;
-    }
+    store_address(peer, &storage, length);
     return fd;
 }
 
@@ -191,13 +232,61 @@ int mesh_socket_error(int fd) {
     return error;
 }
 
+static int datagram_socket(const struct mesh_address *address,
+                           int (*call)(int, const struct sockaddr *, socklen_t)) {
+    int fd = socket(family_of(address), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    if (call(fd, (const struct sockaddr *)address->bytes, address->length) < 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+static int call_bind(int fd, const struct sockaddr *a, socklen_t l) { return bind(fd, a, l); }
+static int call_connect(int fd, const struct sockaddr *a, socklen_t l) { return connect(fd, a, l); }
+
+int mesh_datagram_bind(const struct mesh_address *address) {
+    return datagram_socket(address, call_bind);
+}
+
+int mesh_datagram_connect(const struct mesh_address *peer) {
+    return datagram_socket(peer, call_connect);
+}
+
+ssize_t mesh_receive_from(int fd, void *buffer, size_t count, struct mesh_address *source) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    ssize_t n = recvfrom(fd, buffer, count, 0, (struct sockaddr *)&storage, &length);
+    if (n < 0) return -errno;
+    memset(source, 0, sizeof *source);
+    if (length <= sizeof source->bytes) {
+        memcpy(source->bytes, &storage, length);
+        source->length = length;
+    }
+    return n;
+}
+
+ssize_t mesh_send_to(int fd, const void *buffer, size_t count,
+                     const struct mesh_address *destination) {
+    ssize_t n = destination
+        ? sendto(fd, buffer, count, MSG_NOSIGNAL,
+                 (const struct sockaddr *)destination->bytes, destination->length)
+        : send(fd, buffer, count, MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
+}
+
+// The calls of every request go past glibc's wrappers: those make each call a cancellation point,
+// which costs two locked instructions before and after it, and no thread of ours is ever cancelled.
+
 ssize_t mesh_receive(int fd, void *buffer, size_t count) {
-    ssize_t n = recv(fd, buffer, count, 0);
+    ssize_t n = syscall(SYS_recvfrom, fd, buffer, count, 0, NULL, NULL);
     return n < 0 ? -errno : n;
 }
 
 ssize_t mesh_send(int fd, const void *buffer, size_t count) {
-    ssize_t n = send(fd, buffer, count, MSG_NOSIGNAL);
+    ssize_t n = syscall(SYS_sendto, fd, buffer, count, MSG_NOSIGNAL, NULL, 0);
     return n < 0 ? -errno : n;
 }
 

@@ -16,6 +16,12 @@ public enum ProxyLimits {
     /// packet stops all of its streams. What nearly every server allows (RFC 9113 §6.5.2 advises at
     /// least 100).
     public static let streamsPerConnection = 100
+    /// Bytes of frames one HTTP/2 connection makes in one turn before the others get theirs.
+    public static let http2FlushBytes = 131_072
+    /// Streams kept for reuse by each worker and direction: 1 KiB each with what a head needs.
+    static let pooledStreamsMax = 256
+    /// How long an endpoint that turned out not to know HTTP/2 is taken at its word.
+    static let lacksHTTP2Nanoseconds: UInt64 = 60_000_000_000
     /// After this long without a request a downstream connection gives its buffers back.
     public static let restAfterNanoseconds: UInt64 = 2_000_000_000
     /// How often unused upstream connections are looked through.

@@ -5,6 +5,7 @@
 
 import Bytes
 import HTTP
+import HTTP2
 public import MeshModel
 public import Reactor
 public import TLS
@@ -82,6 +83,8 @@ public final class Worker {
     /// Scratch of local replies.
     let replyHead = ResponseHead()
     let replyBody = ByteBuffer()
+    let replyTrailers = FieldBlock()
+    private(set) lazy var http2 = HTTP2Resources(worker: self, limits: settings.http2)
     var random: FastRandom
     private(set) var serverTLS: TLSContext?
     private(set) var clientTLS: TLSContext?
@@ -222,7 +225,7 @@ public final class Worker {
         // The application's own connections stay: it may be about to send on one of them, and the
         // answer will say that the connection closes.
         for connection in connections where connection.direction == .inbound {
-            connection.closeIfIdle()
+            connection.finishDrain()
         }
     }
 
@@ -336,6 +339,22 @@ public final class Worker {
         line.field("direction", direction.label)
         line.field("peer", peer)
         line.field("reason", error.description)
+        line.finish()
+        writeLogBuffer()
+    }
+
+    /// One line for each HTTP/2 connection that had to be ended.
+    func logHTTP2Error(_ error: HTTP2Error, direction: Direction, peer: String) {
+        logBuffer.clear()
+        var line = LogLine(
+            into: logBuffer,
+            time: Clock.wall(),
+            level: .warning,
+            message: "HTTP/2 connection ended"
+        )
+        line.field("direction", direction.label)
+        line.field("peer", peer)
+        line.field("reason", error.reason)
         line.finish()
         writeLogBuffer()
     }

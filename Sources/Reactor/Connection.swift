@@ -139,6 +139,14 @@ open class Connection: EventSource {
         return InternetAddress(raw: raw)
     }
 
+    /// Where the peer of an accepted connection meant to connect, when a NAT rule sent it here; nil
+    /// when it meant this socket.
+    ///
+    /// Two system calls: ask once, and only where traffic is intercepted.
+    public var originalDestination: InternetAddress? {
+        descriptor >= 0 ? InternetAddress(originalDestinationOf: descriptor) : nil
+    }
+
     // MARK: Sending
 
     /// Queues a copy of `bytes`; large ones go straight to the kernel when nothing is queued.
@@ -380,10 +388,7 @@ open class Connection: EventSource {
     }
 
     private func afterFlush() {
-        if let output, output.isEmpty {
-            loop.giveBuffer(output)
-            self.output = nil
-        }
+        if outstandingBytes == 0, let output = output.take() { loop.giveBuffer(output) }
         if wasCongested, outstandingBytes <= ReactorLimits.relievedBelowBytes {
             wasCongested = false
             if !closesAfterFlush { onRelieved() }
@@ -420,7 +425,6 @@ open class Connection: EventSource {
         loop.release(self)
         if descriptor >= 0 { _ = mesh_close(descriptor) }
         descriptor = -1
-        if let output { loop.giveBuffer(output) }
-        output = nil
+        if let output = output.take() { loop.giveBuffer(output) }
     }
 }

@@ -33,6 +33,13 @@ public struct AcceptedSocket: ~Copyable {
     /// The peer's address.
     public let peer: InternetAddress
 
+    /// Where the peer meant to connect, when a NAT rule sent it here; nil when it meant this socket.
+    ///
+    /// Two system calls: ask once, and only where traffic is intercepted.
+    public var originalDestination: InternetAddress? {
+        InternetAddress(originalDestinationOf: descriptor)
+    }
+
     deinit { _ = mesh_close(descriptor) }
 
     /// Gives up ownership: the caller closes the descriptor.

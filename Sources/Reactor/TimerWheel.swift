@@ -50,11 +50,12 @@ public final class TimerWheel {
     private static let slotsPerLevel = 64
     private static let spanTicks: UInt64 = 1 << 24
 
-    private var heads: [Timer?]
-    private var occupied: [UInt64]
+    // Without dynamic exclusivity checks, see EventLoop.swift.
+    @exclusivity(unchecked) private var heads: [Timer?]
+    @exclusivity(unchecked) private var occupied: [UInt64]
     /// Every tick up to and including this one has been run.
-    private var currentTick: UInt64
-    private var armedCount = 0
+    @exclusivity(unchecked) private var currentTick: UInt64
+    @exclusivity(unchecked) private var armedCount = 0
 
     /// A wheel that starts at `now`.
     public init(now: MonotonicTime) {

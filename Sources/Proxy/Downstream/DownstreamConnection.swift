@@ -60,7 +60,9 @@ final class DownstreamConnection: TransportConnection {
     }
 
     /// The proxy drains and no longer waits for idle callers.
-    func closeIfIdle() {
+    func finishDrain() {
+        guard !isClosing else { return }
+        driver?.finishDrain()
         if isIdle, hasServed, !isClosing { finish() }
     }
 
@@ -127,7 +129,7 @@ final class DownstreamConnection: TransportConnection {
     }
 
     override func onHangUp() {
-        if let driver { driver.ended() } else { finish() }
+        if let driver { driver.hungUp() } else { finish() }
     }
 
     override func onTLSFailure(_ error: TLSError) {
@@ -207,5 +209,8 @@ final class DownstreamConnection: TransportConnection {
         setDeadline(at: idleSince.advanced(byNanoseconds: worker.connectionIdleNanoseconds))
     }
 
-    private var peerText: String { peerIdentity?.description ?? "" }
+    override var side: Direction { direction }
+
+    /// For logs.
+    var peerText: String { peerIdentity?.description ?? "" }
 }

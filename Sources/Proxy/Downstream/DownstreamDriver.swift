@@ -27,8 +27,10 @@ class DownstreamDriver {
     func begin() {}
     /// Plaintext arrived; lent during the call.
     func received(_ bytes: Span<UInt8>) {}
-    /// The peer sends no more, or has hung up.
+    /// The peer sends no more.
     func ended() {}
+    /// The peer has hung up while reading is paused; what it sent before may still wait.
+    func hungUp() { ended() }
     /// The connection's backlog is gone.
     func relieved() {}
     /// The turn after `requestResume`.
@@ -43,6 +45,8 @@ class DownstreamDriver {
     func rest() {}
     /// The proxy drains: tell the peer, as far as the protocol can.
     func drain() {}
+    /// Peers have had time to learn: take nothing new.
+    func finishDrain() {}
     /// The drain's grace period is over.
     func expire() {}
     /// The connection is gone; called once, last.

@@ -35,6 +35,13 @@ final class Exchange: TimerTarget {
         case responding
     }
 
+    /// How far a WebSocket is.
+    private enum Tunnel {
+        case none, open, refused
+        /// The endpoint has ended its direction, the caller has not.
+        case answered
+    }
+
     private let worker: Worker
     /// A cycle through the connection, which breaks it when it is closed.
     private let downstream: DownstreamStream
@@ -53,6 +60,7 @@ final class Exchange: TimerTarget {
     private var attempts = 0
     private var requestEnded = false
     private var isReplayComplete = true
+    private var tunnel = Tunnel.none
     private var responsePaused = false
     private var startedAt = MonotonicTime(nanoseconds: 0)
     private(set) var lastActivity = MonotonicTime(nanoseconds: 0)
@@ -60,6 +68,7 @@ final class Exchange: TimerTarget {
     private var requestBytes: UInt64 = 0
     private var responseBytes: UInt64 = 0
     private var failureFlag: ResponseFlag?
+    private var deadline = MonotonicTime.distantFuture
 
     init(worker: Worker, downstream: DownstreamStream, head: RequestHead) {
         self.worker = worker
@@ -75,6 +84,8 @@ final class Exchange: TimerTarget {
     var wantsRequestBody: Bool {
         switch state {
         case .idle, .waiting: false
+        // A tunnel begins with the answer that accepts it.
+        case .requesting where head.isWebSocket: false
         case .requesting, .responding:
             if let upstream { !upstream.isCongested } else { false }
         }
@@ -131,6 +142,7 @@ final class Exchange: TimerTarget {
         requestEnded = true
         if trailers != nil { isReplayComplete = false }
         upstream?.sendEnd(trailers: trailers)
+        if tunnel == .answered { finishTunnel() }
     }
 
     /// The request's body turned out malformed: the upstream must not take it for complete.
@@ -167,6 +179,7 @@ final class Exchange: TimerTarget {
         precondition(state == .waiting && upstream == nil)
         upstream = stream
         state = .requesting
+        renewDeadline()
         stream.sendHead(head)
         if !replay.isEmpty { replay.withSpan { stream.sendBody($0) } }
         if requestEnded {
@@ -191,7 +204,28 @@ final class Exchange: TimerTarget {
         status = response.status
         replay.clear()
         isReplayComplete = false
+        if head.isWebSocket { answerWebSocket(response.status) }
         downstream.sendHead(response)
+        if tunnel == .open { downstream.resumeRequestBody() }
+    }
+
+    /// Accepted, both directions are bytes that end each for itself, and no limit on the whole counts
+    /// any more; refused, the request had no body.
+    private func answerWebSocket(_ status: Int) {
+        if status == 101 {
+            tunnel = .open
+            if requestTimer.isArmed { worker.loop.timers.cancel(requestTimer) }
+        } else {
+            tunnel = .refused
+            upstream?.sendEnd(trailers: nil)
+        }
+    }
+
+    private func finishTunnel() {
+        let stream = upstream
+        upstream = nil
+        stream?.release()
+        finish()
     }
 
     /// A piece of the response's body.
@@ -209,10 +243,14 @@ final class Exchange: TimerTarget {
     func responseEnd(trailers: FieldBlock?) {
         precondition(state == .responding)
         downstream.sendEnd(trailers: trailers)
+        if tunnel == .open, !requestEnded {
+            tunnel = .answered
+            return
+        }
         let stream = upstream
         upstream = nil
         // An answer before the request's end: what is left of the request has no reader.
-        if requestEnded { stream?.release() } else { stream?.cancel() }
+        if requestEnded || tunnel == .refused { stream?.release() } else { stream?.cancel() }
         finish()
     }
 
@@ -225,10 +263,13 @@ final class Exchange: TimerTarget {
     /// The attempt failed after it had a connection; the stream is gone.
     func upstreamFailed(_ failure: Failure) {
         upstream = nil
-        guard case .upstreamClosed(let reused) = failure, state == .requesting else {
-            return fail(failure)
+        guard state == .requesting else { return fail(failure) }
+        switch failure {
+        case .upstreamClosed(let reused):
+            retryOrFail(failure, .closedBeforeResponse(connectionWasReused: reused))
+        case .upstreamRefused: retryOrFail(failure, .refused)
+        default: fail(failure)
         }
-        retryOrFail(failure, .closedBeforeResponse(connectionWasReused: reused))
     }
 
     // MARK: Steps
@@ -244,10 +285,34 @@ final class Exchange: TimerTarget {
         head.fields.removeHopByHop()
         head.fields.removeAll(.xForwardedClientCert)
         trace.write(into: head.fields)
-        if let limit = target.requestTimeoutNanoseconds {
-            worker.loop.arm(requestTimer, afterNanoseconds: limit, target: self)
+        if let limit = timeLimit(target) {
+            deadline = startedAt.advanced(byNanoseconds: limit)
+            worker.loop.timers.arm(requestTimer, at: deadline, target: self)
         }
         attempt()
+    }
+
+    /// The route's, or what the caller still has, if that is less.
+    private func timeLimit(_ target: ExchangeTarget) -> UInt64? {
+        let own = target.requestTimeoutNanoseconds
+        guard let index = head.fields.firstIndex(of: .grpcTimeout),
+            let left = head.fields.withValue(at: index, { GRPCTimeout.nanoseconds($0) })
+        else { return own }
+        return min(own ?? .max, left)
+    }
+
+    /// What the next hop may still use is less by what was waited here.
+    private func renewDeadline() {
+        let now = worker.loop.now
+        guard deadline != .distantFuture, now.nanoseconds(since: startedAt) >= 1_000_000,
+            let index = head.fields.firstIndex(of: .grpcTimeout)
+        else { return }
+        head.fields.remove(at: index)
+        let left = deadline > now ? deadline.nanoseconds(since: now) : 0
+        let text = worker.replyBody
+        text.clear()
+        GRPCTimeout.append(nanoseconds: left, to: text)
+        head.fields.append(.grpcTimeout, text)
     }
 
     private func attempt() {
@@ -257,7 +322,10 @@ final class Exchange: TimerTarget {
         pool = nil
         // The running exchange counts for its cluster from its first attempt to `finish`.
         if attempts == 1, !target.cluster.beginRequest() { return fail(.overflow(.requests)) }
-        guard let next = target.cluster.pick(avoiding: previous) else { return fail(.noEndpoint) }
+        guard let next = target.cluster.pick(
+            avoiding: previous,
+            for: head.originVersion
+        ) else { return fail(.noEndpoint) }
         pool = next
         switch next.lease(for: self) {
         case .ready(let stream): upstreamReady(stream)
@@ -295,8 +363,10 @@ final class Exchange: TimerTarget {
 
     private func keepForReplay(_ bytes: Span<UInt8>) {
         guard isReplayComplete, state == .requesting else { return }
-        // Only an idempotent request on a connection that may be stale is ever sent twice.
-        guard head.method.isIdempotent, upstream?.connectionWasReused == true,
+        // Only an idempotent request on a connection that may be stale is ever sent twice, and one
+        // that the endpoint refused unseen.
+        guard let upstream,
+            upstream.mayRefuse || head.method.isIdempotent && upstream.connectionWasReused,
             replay.count + bytes.count <= ProxyLimits.replayBytesMax
         else {
             isReplayComplete = false
@@ -315,16 +385,29 @@ final class Exchange: TimerTarget {
             worker.metrics.add(.malformedRequests, direction, label: error.reason)
         }
         if hasStarted {
-            downstream.abort()
+            breakOff(failure)
         } else {
             status = reply.status
             worker.metrics.add(.localReplies, direction, label: reply.cause)
-            send(reply)
+            send(reply, failure)
         }
         finish()
     }
 
-    private func send(_ reply: LocalReply) {
+    /// The response has begun: in gRPC its trailers can still say what happened, else nothing can.
+    private func breakOff(_ failure: Failure) {
+        guard isGRPC, downstream.carriesTrailers else { return downstream.abort(failure) }
+        let trailers = worker.replyTrailers
+        trailers.clear()
+        GRPCStatus(failure).append(to: trailers, detail: LocalReply(failure).detail)
+        downstream.sendEnd(trailers: trailers)
+    }
+
+    /// Whether the caller wants its errors as gRPC has them.
+    private var isGRPC: Bool { GRPCStatus.isExpected(by: head) }
+
+    private func send(_ reply: LocalReply, _ failure: Failure) {
+        if isGRPC, downstream.carriesTrailers { return sendGRPC(reply, failure) }
         let response = worker.replyHead
         let body = worker.replyBody
         response.clear()
@@ -340,6 +423,18 @@ final class Exchange: TimerTarget {
         downstream.sendHead(response)
         // RFC 9110 §9.3.2: the length of what GET would have got, and none of it.
         if head.method != .head { body.withSpan { downstream.sendBody($0) } }
+        downstream.sendEnd(trailers: nil)
+    }
+
+    /// Trailers only: one head that is the whole response.
+    private func sendGRPC(_ reply: LocalReply, _ failure: Failure) {
+        let response = worker.replyHead
+        response.clear()
+        response.set(status: 200)
+        response.set(bodyLength: .none, wantsKeepAlive: true)
+        response.fields.append(.contentType, "application/grpc")
+        GRPCStatus(failure).append(to: response.fields, detail: reply.detail)
+        downstream.sendHead(response)
         downstream.sendEnd(trailers: nil)
     }
 
@@ -360,19 +455,22 @@ final class Exchange: TimerTarget {
         record()
         if attempts > 0, let target { target.cluster.endRequest() }
         worker.exchangeEnded(direction)
+        let requestHasEnded = requestEnded
         target = nil
         pool = nil
         caller = nil
         attempts = 0
         requestEnded = false
         isReplayComplete = true
+        tunnel = .none
         responsePaused = false
         status = 0
         requestBytes = 0
         responseBytes = 0
         failureFlag = nil
+        deadline = .distantFuture
         if replay.capacity > 0 { replay.release() }
-        downstream.exchangeFinished()
+        downstream.exchangeFinished(requestEnded: requestHasEnded)
     }
 
     private func record() {

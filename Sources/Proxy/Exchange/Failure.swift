@@ -30,6 +30,14 @@ enum Failure: Error {
     case upstreamTLS(TLSError)
     /// The endpoint closed or reset; `responseBytesReceived` tells whether its response had begun.
     case upstreamClosed(connectionWasReused: Bool)
+    /// The endpoint reset the stream (RFC 9113 §7).
+    case upstreamReset(code: UInt32)
+    /// The endpoint did nothing with the request, and said so.
+    case upstreamRefused
+    /// The endpoint does not speak the protocol that is spoken to it.
+    case upstreamProtocol
+    /// The endpoint takes no WebSockets over HTTP/2.
+    case upgradeUnsupported
     /// The endpoint's response broke the protocol.
     case malformedResponse(Malformation)
     /// The request's time limit passed.

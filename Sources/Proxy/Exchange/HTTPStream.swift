@@ -1,5 +1,5 @@
-// What the exchange knows of its two sides: one turn of an HTTP/1.1 connection today, one HTTP/2
-// stream tomorrow. Classes with overridden methods, because a call through a protocol costs ten times
+// What the exchange knows of its two sides: one turn of an HTTP/1.1 connection, or one HTTP/2
+// stream. Classes with overridden methods, because a call through a protocol costs ten times
 // as much (15 against 1.5 ns) and these are called several times for each request.
 
 import HTTP
@@ -19,13 +19,18 @@ class DownstreamStream {
     /// Ends the response.
     func sendEnd(trailers: FieldBlock?) { abstract() }
     /// The response cannot be completed; makes that visible to the caller.
-    func abort() { abstract() }
+    func abort(_ failure: Failure) { abstract() }
+    /// Whether every caller of this version understands trailers, so that a response which breaks off
+    /// can say why.
+    var carriesTrailers: Bool { false }
     /// So much is outstanding that the upstream should pause; `Exchange.downstreamRelieved` follows.
     var isCongested: Bool { abstract() }
     /// The exchange takes request body again.
     func resumeRequestBody() { abstract() }
     /// The exchange is over and must not be called again for this request.
-    func exchangeFinished() { abstract() }
+    ///
+    /// `requestEnded`: the request was read to its end.
+    func exchangeFinished(requestEnded: Bool) { abstract() }
 }
 
 /// The endpoint's side of one attempt.
@@ -50,6 +55,9 @@ class UpstreamStream {
     func pauseResponse() { abstract() }
     /// Takes `pauseResponse` back.
     func resumeResponse() { abstract() }
+    /// Whether the endpoint can say that it did nothing with a request, which may then be sent again
+    /// whatever its method.
+    var mayRefuse: Bool { false }
     /// Whether its connection has served an exchange before.
     var connectionWasReused: Bool { abstract() }
 }

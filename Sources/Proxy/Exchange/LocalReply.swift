@@ -116,6 +116,35 @@ struct LocalReply {
                     .upstreamReset,
                     "The service closed the connection before it answered."
                 )
+            case .upstreamReset:
+                .init(
+                    502,
+                    "upstream_reset",
+                    .upstreamReset,
+                    "The service broke the request off."
+                )
+            case .upstreamRefused:
+                .init(
+                    503,
+                    "upstream_refused",
+                    .upstreamReset,
+                    "The service refused the request without looking at it.",
+                    retryAfterSeconds: 1
+                )
+            case .upstreamProtocol:
+                .init(
+                    502,
+                    "upstream_protocol",
+                    .upstreamProtocolError,
+                    "The service does not speak the protocol it was spoken to in."
+                )
+            case .upgradeUnsupported:
+                .init(
+                    501,
+                    "upgrade_unsupported",
+                    .upstreamProtocolError,
+                    "The service takes no WebSockets over HTTP/2."
+                )
             case .malformedResponse:
                 .init(
                     502,

@@ -7,6 +7,7 @@ import Bytes
 import MeshModel
 import Reactor
 import TLS
+import Telemetry
 
 /// The common part of downstream and upstream connections.
 ///
@@ -46,6 +47,10 @@ class TransportConnection: Connection {
     ///
     /// `isTruncated`: a TLS connection ended without saying so.
     func onPlaintextEnd(isTruncated: Bool) {}
+    /// For metrics.
+    var side: Direction { preconditionFailure("side must be overridden") }
+    /// Whether a silent peer is asked for life while nothing runs.
+    var asksWhenIdle: Bool { false }
     /// TLS failed; the connection closes by itself.
     func onTLSFailure(_ error: TLSError) {}
 
@@ -90,6 +95,15 @@ class TransportConnection: Connection {
             tls.shutdown(output: outputBuffer())
         }
         close()
+    }
+
+    /// Says that nothing more is written, after everything that was; receiving goes on.
+    func finishOutput() {
+        if let tls, isSecured, isOpen {
+            sealCollected()
+            tls.shutdown(output: outputBuffer())
+        }
+        endOutput()
     }
 
     // MARK: Connection callbacks

@@ -47,9 +47,14 @@ enum UpstreamProtocol {
 final class EndpointPool: TimerTarget {
     /// A cycle, broken when the pool is retired and empty.
     private(set) var owner: UpstreamCluster
-    let endpoint: Endpoint
-    let spoken: UpstreamProtocol
     let socketAddress: SocketAddress
+    let spoken: UpstreamProtocol
+    /// In plain text, where the version is the caller's: the same endpoint in HTTP/2.
+    private(set) var http2: EndpointPool?
+    /// The pool that this one is the `http2` of; it outlives this one.
+    private var http1: EndpointPool?
+    /// Until when it is taken for granted that the endpoint does not know HTTP/2.
+    private var lacksHTTP2Until: MonotonicTime?
     let addressText: String
     let worker: Worker
     private let address: InternetAddress
@@ -66,14 +71,8 @@ final class EndpointPool: TimerTarget {
     private let sweep = Timer()
     private(set) var connectFailures: UInt64 = 0
 
-    init(
-        owner: UpstreamCluster,
-        endpoint: Endpoint,
-        address: SocketAddress,
-        spoken: UpstreamProtocol
-    ) {
+    init(owner: UpstreamCluster, address: SocketAddress, spoken: UpstreamProtocol) {
         self.owner = owner
-        self.endpoint = endpoint
         self.spoken = spoken
         worker = owner.worker
         socketAddress = address
@@ -113,6 +112,7 @@ final class EndpointPool: TimerTarget {
 
     /// Closes the connection that was unused for longest; false when there is none.
     func closeOldestIdle() -> Bool {
+        if let http2, http2.closeOldestIdle() { return true }
         let oldest: UpstreamConnection
         if let first = idle.first {
             idle.removeFirst()
@@ -135,8 +135,39 @@ final class EndpointPool: TimerTarget {
         leftQueue()
     }
 
+    /// The pool for an exchange whose application speaks HTTP/2, where that is left to it.
+    func asHTTP2() -> EndpointPool {
+        if let until = lacksHTTP2Until {
+            if worker.loop.now < until { return self }
+            lacksHTTP2Until = nil
+        }
+        if let http2 { return http2 }
+        let made = EndpointPool(owner: owner, address: socketAddress, spoken: .http2)
+        made.http1 = self
+        http2 = made
+        return made
+    }
+
+    /// Whether it holds connections to `address` in the protocol asked for.
+    func leads(to address: SocketAddress, _ spoken: UpstreamProtocol) -> Bool {
+        socketAddress == address && self.spoken == spoken
+    }
+
+    /// Whether both lead to the same endpoint.
+    func isSameEndpoint(as other: EndpointPool?) -> Bool {
+        self === other || http2 != nil && http2 === other
+    }
+
+    /// The endpoint answered HTTP/2 with something else.
+    func noteLacksHTTP2() {
+        http1?.lacksHTTP2Until = worker.loop.now.advanced(
+            byNanoseconds: ProxyLimits.lacksHTTP2Nanoseconds
+        )
+    }
+
     /// Takes the pool over into a new snapshot's cluster.
     func move(to cluster: UpstreamCluster) {
+        http2?.move(to: cluster)
         owner.connectionCount -= connections
         owner.pendingCount -= waiters.count
         owner = cluster
@@ -146,6 +177,7 @@ final class EndpointPool: TimerTarget {
 
     /// The endpoint is no longer configured.
     func retire() {
+        http2?.retire()
         isRetired = true
         closeIdle()
         forgetIfEmpty()
@@ -156,6 +188,9 @@ final class EndpointPool: TimerTarget {
         guard isRetired, idle.isEmpty, shared.isEmpty, waiters.isEmpty, leased + dialing == 0
         else { return }
         worker.loop.timers.cancel(sweep)
+        http1?.http2 = nil
+        http1?.forgetIfEmpty()
+        guard http2 == nil else { return }
         owner.forget(self)
     }
 

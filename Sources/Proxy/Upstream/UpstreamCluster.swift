@@ -4,6 +4,7 @@
 // - `runningRequests` counts exchanges between `beginRequest` and `endRequest`
 // - `connectionCount` and `pendingCount` are the sums over the pools, kept by the pools
 
+import HTTP
 import MeshModel
 import Reactor
 import Telemetry
@@ -21,6 +22,7 @@ final class UpstreamCluster {
     let idleTimeoutNanoseconds: UInt64
     private(set) var pools: ContiguousArray<EndpointPool> = []
     private var balancer: RoundRobinBalancer
+    private let leavesVersionToCaller: Bool
     private(set) var runningRequests = 0
     var connectionCount = 0
     var pendingCount = 0
@@ -39,28 +41,22 @@ final class UpstreamCluster {
         idleTimeoutNanoseconds = cluster.idleTimeout.nanoseconds
         balancer = RoundRobinBalancer(offset: worker.index)
         let keeps = previous?.cluster.security == cluster.security
-        for endpoint in cluster.endpoints {
-            let known = keeps ? previous?.pools.first { $0.endpoint == endpoint } : nil
+        leavesVersionToCaller = cluster.security == .plaintext && cluster.protocol == .auto
+        let spoken = Self.spoken(with: cluster)
+        for address in cluster.endpoints.compactMap(\.address) {
+            let known = keeps ? previous?.pools.first { $0.leads(to: address, spoken) } : nil
             known?.move(to: self)
-            if let known {
-                pools.append(known)
-            } else if let address = endpoint.address {
-                pools.append(
-                    EndpointPool(
-                        owner: self,
-                        endpoint: endpoint,
-                        address: address,
-                        spoken: spoken
-                    )
-                )
-            }
+            pools.append(
+                known ?? EndpointPool(owner: self, address: address, spoken: spoken)
+            )
         }
     }
 
-    private var spoken: UpstreamProtocol {
-        switch cluster.security {
-        case .plaintext: .http1
-        case .mutual: .negotiated
+    private static func spoken(with cluster: Cluster) -> UpstreamProtocol {
+        switch cluster.protocol {
+        case .http1, .tcp: .http1
+        case .http2: .http2
+        case .auto: cluster.security == .plaintext ? .http1 : .negotiated
         }
     }
 
@@ -77,12 +73,15 @@ final class UpstreamCluster {
         runningRequests -= 1
     }
 
-    /// The endpoint for the next attempt; another one than `previous` if there is any.
-    func pick(avoiding previous: EndpointPool?) -> EndpointPool? {
-        if let index = balancer.pick(count: pools.count, excluding: { pools[$0] === previous }) {
-            return pools[index]
-        }
-        return pools.first
+    /// The endpoint for the next attempt of an application that speaks `version`; another one than
+    /// `previous` if there is any.
+    func pick(avoiding previous: EndpointPool?, for version: HTTPVersion) -> EndpointPool? {
+        let index = balancer.pick(
+            count: pools.count,
+            excluding: { pools[$0].isSameEndpoint(as: previous) }
+        )
+        guard let pool = index.map({ pools[$0] }) ?? pools.first else { return nil }
+        return leavesVersionToCaller && version == .http2 ? pool.asHTTP2() : pool
     }
 
     /// Makes room below the bound on connections; false when all of them are in use.

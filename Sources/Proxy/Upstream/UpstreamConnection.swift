@@ -83,6 +83,10 @@ final class UpstreamConnection: TransportConnection {
         pool.leftCluster()
     }
 
+    override var side: Direction { pool.direction }
+    /// A dead connection in the pool costs the exchange that meets it.
+    override var asksWhenIdle: Bool { true }
+
     /// Closes after everything written has been sent.
     override func finish() {
         if isOpen { driver?.farewell() }

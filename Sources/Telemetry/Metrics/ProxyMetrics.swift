@@ -40,6 +40,7 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
     case downstreamBytesReceived, downstreamBytesSent
     case tlsHandshakes, tlsResumptions, tlsFailures
     case malformedRequests, malformedResponses, localReplies, timeouts
+    case http2ConnectionErrors
     case upstreamConnects, upstreamConnectFailures, upstreamReuses, upstreamStale
     case upstreamBytesReceived, upstreamBytesSent
     case retries, retriesRefused
@@ -93,6 +94,13 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
             .init(
                 "mesh_malformed_requests_total",
                 "Requests refused as malformed or too large.",
+                direction: true,
+                label: "reason"
+            )
+        case .http2ConnectionErrors:
+            .init(
+                "mesh_http2_connection_errors_total",
+                "HTTP/2 connections ended because of what the peer sent.",
                 direction: true,
                 label: "reason"
             )

@@ -1,0 +1,356 @@
+// HTTP/2 on a downstream connection: an exchange for each stream.
+//
+// The codec calls back from `receive`, `appendOutput` and `close` only, never from what is called on a
+// stream; so an exchange may do with its stream what it likes at any time.
+//
+// Invariants:
+// - a stream is in `streams` from its head to the codec's `onStreamClosed`; its exchange is over by
+//   then
+// - whatever may have made output is followed by `queueFlush`: `willFlush` alone takes it
+
+import Bytes
+import HTTP
+import HTTP2
+import Reactor
+import Telemetry
+import Time
+
+/// Codec and exchanges of an HTTP/2 downstream connection.
+final class HTTP2Downstream: DownstreamDriver {
+    private let session: HTTP2ServerSession
+    private var streams: ContiguousArray<HTTP2ServerStream> = []
+    private let keepAlive: HTTP2KeepAlive
+    private var isOver = false
+    private var hasStartedShutdown = false
+
+    override init(connection: DownstreamConnection) {
+        let worker = connection.worker
+        session = HTTP2ServerSession(
+            role: .server,
+            settings: worker.http2.settings,
+            limits: worker.httpLimits,
+            // The application may say what it likes; a peer's certificate says that it is a sidecar.
+            trustsOrigin: connection.usesTLS,
+            memory: worker.http2.memory,
+            now: connection.loop.now
+        )
+        keepAlive = HTTP2KeepAlive(session: session, connection: connection, worker: worker)
+        super.init(connection: connection)
+        session.driver = self
+    }
+
+    override var isIdle: Bool { streams.isEmpty && !session.isReadingHead }
+
+    // MARK: From the connection
+
+    override func begin() { connection.queueFlush() }
+
+    override func received(_ bytes: Span<UInt8>) {
+        guard !isOver else { return }
+        keepAlive.noteReceived()
+        let wasReadingHead = session.isReadingHead
+        if let error = session.receive(bytes, now: connection.loop.now) { return fail(error) }
+        if session.hasOutput { connection.queueFlush() }
+        if session.isReadingHead, !wasReadingHead, streams.isEmpty {
+            connection.setDeadline(after: worker.headTimeoutNanoseconds)
+        }
+        closeIfFinished()
+    }
+
+    override func ended() {
+        close()
+        connection.finish()
+    }
+
+    override func relieved() { connection.queueFlush() }
+
+    override func resume() { connection.queueFlush() }
+
+    override func willFlush() {
+        guard !isOver, session.hasOutput, !connection.isCongested, connection.isOpen else { return }
+        session.appendOutput(
+            to: connection.writeBuffer(),
+            atMost: ProxyLimits.http2FlushBytes
+        )
+        if let error = session.failure { return fail(error) }
+        // More than one turn's worth: the other connections get theirs first.
+        if session.hasOutput { connection.requestResume() }
+        closeIfFinished()
+    }
+
+    override func refreshDeadline() {
+        guard !streams.isEmpty else { return }
+        var earliest = MonotonicTime.distantFuture
+        for stream in streams { earliest = min(earliest, stream.exchange.idleDeadline) }
+        connection.setDeadline(at: earliest)
+    }
+
+    override func deadlinePassed() {
+        guard !streams.isEmpty else {
+            // A head that does not become complete.
+            worker.metrics.add(.timeouts, connection.direction, label: "request_head")
+            return terminate(HTTP2ErrorCode.enhanceYourCalm)
+        }
+        let now = connection.loop.now
+        for stream in streams where stream.exchange.idleDeadline <= now {
+            worker.metrics.add(.timeouts, connection.direction, label: "stream_idle")
+            stream.exchange.expire(.streamIdleTimeout)
+        }
+        refreshDeadline()
+    }
+
+    override func rest() { session.releaseMemory() }
+
+    /// GOAWAY in two steps (RFC 9113 §6.8): peers learn before anything is refused.
+    ///
+    /// The application is not told: it would only connect to this proxy again.
+    override func drain() {
+        guard connection.direction == .inbound, !hasStartedShutdown, !isOver else { return }
+        hasStartedShutdown = true
+        session.startShutdown()
+        connection.queueFlush()
+    }
+
+    override func finishDrain() {
+        guard !isOver else { return }
+        session.finishShutdown()
+        connection.queueFlush()
+        closeIfFinished()
+    }
+
+    override func expire() {
+        for stream in streams where stream.exchange.state != .idle {
+            stream.exchange.expire(.drainExpired)
+        }
+        terminate(HTTP2ErrorCode.noError)
+    }
+
+    override func closed() { close() }
+
+    // MARK: From the codec
+
+    func begin(_ stream: HTTP2ServerStream) {
+        guard let caller = connection.caller else {
+            preconditionFailure("data before the connection was ready")
+        }
+        add(stream)
+        stream.exchange.begin(stream.requestHead, caller: caller)
+        if stream.exchange.state != .idle { connection.setDeadline(at: stream.exchange.idleDeadline) }
+    }
+
+    func refuse(_ stream: HTTP2ServerStream, _ malformation: Malformation) {
+        guard let caller = connection.caller else { return }
+        add(stream)
+        stream.exchange.refuse(.malformedRequest(malformation), caller: caller)
+    }
+
+    func streamFailed(_ stream: HTTP2ServerStream, _ failure: HTTP2StreamFailure) {
+        if case .malformed(let reason) = failure {
+            worker.metrics.add(.malformedRequests, connection.direction, label: reason)
+        }
+        stream.exchange.downstreamGone()
+    }
+
+    func streamClosed(_ stream: HTTP2ServerStream) {
+        stream.exchange.downstreamGone()
+        if let index = stream.index {
+            let last = streams.removeLast()
+            if last !== stream {
+                streams[index] = last
+                last.index = index
+            }
+            stream.index = nil
+        }
+        stream.driver = nil
+        worker.http2.giveBack(stream)
+        guard streams.isEmpty, !isOver, !connection.isClosing else { return }
+        connection.becomeIdle()
+    }
+
+    func touched() { connection.queueFlush() }
+
+    // MARK: Internals
+
+    private func add(_ stream: HTTP2ServerStream) {
+        stream.index = streams.count
+        streams.append(stream)
+        connection.noteServed()
+        keepAlive.arm()
+    }
+
+    private func closeIfFinished() {
+        if session.isFinished, !connection.isClosing { connection.finish() }
+    }
+
+    private func terminate(_ code: UInt32) {
+        guard !isOver else { return }
+        session.terminate(code)
+        flushLast()
+        close()
+        connection.finish()
+    }
+
+    private func fail(_ error: HTTP2Error) {
+        worker.metrics.add(.http2ConnectionErrors, connection.direction, label: error.reason)
+        worker.logHTTP2Error(error, direction: connection.direction, peer: connection.peerText)
+        flushLast()
+        close()
+        connection.finish()
+    }
+
+    private func flushLast() {
+        guard session.hasOutput, connection.isOpen else { return }
+        session.appendOutput(to: connection.writeBuffer(), atMost: ProxyLimits.http2FlushBytes)
+    }
+
+    private func close() {
+        guard !isOver else { return }
+        isOver = true
+        keepAlive.stop()
+        session.close()
+        session.driver = nil
+    }
+}
+
+/// The codec of one downstream connection.
+final class HTTP2ServerSession: HTTP2Connection {
+    /// A cycle, which the driver breaks when the connection is over.
+    var driver: HTTP2Downstream?
+
+    override func makeStream() -> HTTP2Stream {
+        guard let driver else { preconditionFailure("a stream on a connection that is over") }
+        let stream = driver.worker.http2.serverStream()
+        stream.driver = driver
+        return stream
+    }
+
+    override func onStreamClosed(_ stream: HTTP2Stream) {
+        guard let stream = stream as? HTTP2ServerStream, let driver = stream.driver else { return }
+        driver.streamClosed(stream)
+    }
+}
+
+/// One stream of a downstream connection with its exchange; reused by the worker.
+final class HTTP2ServerStream: HTTP2Stream {
+    /// Set while the codec has the stream.
+    var driver: HTTP2Downstream?
+    /// Where the driver keeps it; maintained by the driver.
+    var index: Int?
+    private var stored: Exchange?
+    private let worker: Worker
+
+    init(worker: Worker) {
+        self.worker = worker
+        super.init()
+    }
+
+    var exchange: Exchange {
+        if let stored { return stored }
+        let made = Exchange(
+            worker: worker,
+            downstream: HTTP2DownstreamStream(stream: self),
+            head: requestHead
+        )
+        stored = made
+        return made
+    }
+
+    /// Breaks the cycle with its exchange.
+    func discard() { stored = nil }
+
+    override func onRequestHead() {
+        driver?.begin(self)
+        pauseIfUnwanted()
+    }
+
+    override func onRequestRefused(status: Int, reason: StaticString) {
+        driver?.refuse(
+            self,
+            Malformation(status: status, reason: reason, detail: "The request's head is too large.")
+        )
+    }
+
+    override func onBody(_ bytes: Span<UInt8>) {
+        exchange.requestBody(bytes)
+        pauseIfUnwanted()
+    }
+
+    override func onEnd(hasTrailers: Bool) {
+        exchange.requestEnd(trailers: hasTrailers ? trailers : nil)
+    }
+
+    override func onFailed(_ failure: HTTP2StreamFailure) { driver?.streamFailed(self, failure) }
+
+    override func onRelieved() { exchange.downstreamRelieved() }
+
+    private func pauseIfUnwanted() {
+        if exchange.state != .idle, !exchange.wantsRequestBody { pause() }
+    }
+}
+
+/// The exchange's view of a stream.
+private final class HTTP2DownstreamStream: DownstreamStream {
+    /// A cycle, which `HTTP2ServerStream.discard` breaks.
+    private let stream: HTTP2ServerStream
+    private var hasEnded = false
+
+    init(stream: HTTP2ServerStream) { self.stream = stream }
+
+    override var carriesTrailers: Bool { true }
+
+    override func sendInterim(_ head: ResponseHead) {
+        stream.sendHead(head, endsStream: false, carriesOrigin: carriesOrigin)
+        stream.driver?.touched()
+    }
+
+    override func sendHead(_ head: ResponseHead) {
+        hasEnded = head.bodyLength.isEmpty
+        stream.sendHead(head, endsStream: hasEnded, carriesOrigin: carriesOrigin)
+        stream.driver?.touched()
+    }
+
+    override func sendBody(_ bytes: Span<UInt8>) {
+        stream.sendBody(bytes)
+        stream.driver?.touched()
+    }
+
+    override func sendEnd(trailers: FieldBlock?) {
+        guard !hasEnded else { return }
+        hasEnded = true
+        stream.sendEnd(trailers: trailers)
+        stream.driver?.touched()
+    }
+
+    override func abort(_ failure: Failure) {
+        hasEnded = true
+        stream.reset(failure.http2Code)
+        stream.driver?.touched()
+    }
+
+    override var isCongested: Bool { stream.isCongested }
+
+    override func resumeRequestBody() {
+        stream.resume()
+        stream.driver?.touched()
+    }
+
+    override func exchangeFinished(requestEnded: Bool) {
+        hasEnded = false
+        // RFC 9113 §8.1: the answer is complete; the rest of the request is not wanted.
+        if !requestEnded { stream.discardBody() }
+        stream.driver?.touched()
+    }
+
+    private var carriesOrigin: Bool { stream.driver?.connection.usesTLS ?? false }
+}
+
+extension Failure {
+    /// What a broken-off response says of it (RFC 9113 §7).
+    var http2Code: UInt32 {
+        switch self {
+        case .upstreamReset(let code): code
+        case .drainExpired, .requestTimeout, .streamIdleTimeout: HTTP2ErrorCode.cancel
+        default: HTTP2ErrorCode.internalError
+        }
+    }
+}

@@ -1,0 +1,2 @@
+import HTTP2
+extension HTTP2Connection { var isReadingHead: Bool { false } }
