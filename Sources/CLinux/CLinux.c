@@ -182,6 +182,8 @@ int mesh_original_destination(int fd, struct mesh_address *out) {
     if (getsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
                    is_ipv4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, &storage, &length) < 0)
         return -errno;
+    // Unlike other calls this one does not say how much it wrote.
+    length = is_ipv4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     code = store_address(out, &storage, length);
     if (code < 0) return code;
     // Where connections are tracked, the kernel answers for every one of them.

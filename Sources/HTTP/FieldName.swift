@@ -89,16 +89,30 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     /// `te` is not listed: `TE: trailers` is renewed hop by hop, see `FieldBlock.removeHopByHop`.
     /// Proxy-Authenticate and Proxy-Authorization are: they are addressed to the proxy (RFC 9110
     /// §11.7), and the credentials of `http_proxy=http://user:secret@…` must not reach a service.
-    public var isHopByHop: Bool {
+    public var isHopByHop: Bool { FieldName.hopByHop.contains(self) }
+
+    static var hopByHop: FieldNameSet {
+        FieldNameSet(.connection).with(.keepAlive).with(.upgrade).with(.proxyConnection)
+            .with(.proxyAuthenticate).with(.proxyAuthorization).with(.http2Settings)
+            .with(.transferEncoding).with(.meshOrigin)
+    }
+
+    /// Whether a trailer with this name is not let through (RFC 9110 §6.5.1).
+    ///
+    /// A receiver that merges trailers into the head would frame, route, authenticate or decode by it
+    /// after the decision was made.
+    public var isForbiddenInTrailers: Bool {
         switch self {
-        case .connection, .keepAlive, .upgrade, .proxyConnection, .proxyAuthenticate,
-            .proxyAuthorization, .http2Settings, .transferEncoding, .meshOrigin:
+        case .host, .contentLength, .trailer, .expect, .te, .authorization, .cookie,
+            .contentType, .contentEncoding, .cacheControl, .forwarded, .xForwardedFor,
+            .xForwardedProto, .xForwardedHost, .xForwardedClientCert:
             true
-        default: false
+        default: isHopByHop
         }
     }
 
-    private static let index = NameIndex(
+    /// Finds a name by its bytes; asked for once per head, since each access to it is a call.
+    static let index = NameIndex(
         allCases.filter { $0 != .other }.map { (name: $0.spelling, value: $0.rawValue) }
     )
 }

@@ -9,6 +9,8 @@ public final class ResponseHead {
     private var versionCode = HTTPVersion.http11
     private var length = BodyLength.none
     private var keepAlive = true
+    /// Where the reason begins in the store: behind the rest of a status line that is held.
+    private var reasonStart = 0
 
     /// Makes an empty head; nothing is allocated until the first response.
     public init() {}
@@ -25,14 +27,26 @@ public final class ResponseHead {
     /// Whether the sender keeps the connection open after this response.
     public var wantsKeepAlive: Bool { keepAlive }
 
-    /// Whether this is a 1xx response, after which another head follows.
-    public var isInterim: Bool { statusCode < 200 }
+    /// Whether this is a 1xx response, after which another head follows; 101 is none of them, as it
+    /// ends HTTP on its connection.
+    public var isInterim: Bool { statusCode < 200 && statusCode != 101 }
 
     /// Lends the reason phrase as it was received; often empty, never trusted.
     @inlinable
     public func withReason<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(reasonRange, body)
+    }
+
+    /// Whether the whole status line is held as it was received, and so as HTTP/1.1 writes it.
+    public var hasLine: Bool { reasonStart > 0 }
+
+    /// Lends the status line without its CRLF; only the reason phrase unless `hasLine`.
+    @inlinable
+    public func withLine<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
         try store.withSpan(body)
     }
+
+    @usableFromInline var reasonRange: Range<Int> { reasonStart..<store.count }
 
     /// Makes the head empty for the next response.
     public func clear() {
@@ -52,12 +66,23 @@ public final class ResponseHead {
         reset()
     }
 
+    /// Sets the status from a checked status line in HTTP/1.1, without its CRLF, that goes on
+    /// unchanged: the version, a space, three digits, a space, and the reason phrase.
+    public func set(status: Int, line: Span<UInt8>) {
+        precondition(status >= 100 && status <= 999 && line.count >= ResponseHead.reasonOffset)
+        statusCode = status
+        store.clear()
+        store.append(line)
+        reasonStart = ResponseHead.reasonOffset
+    }
+
     /// Sets status and reason phrase; the caller has checked the bytes.
     public func set(status: Int, reason: Span<UInt8>) {
         precondition(status >= 100 && status <= 999)
         statusCode = status
         store.clear()
         store.append(reason)
+        reasonStart = 0
     }
 
     /// Sets the status and its standard reason phrase, for a response the proxy makes.
@@ -66,9 +91,10 @@ public final class ResponseHead {
         statusCode = status
         store.clear()
         store.append(ResponseHead.reason(of: status))
+        reasonStart = 0
     }
 
-    /// Sets the version.
+    /// Sets the version it was received in.
     public func set(version: HTTPVersion) { versionCode = version }
 
     /// Sets what the fields say about the body and the connection.
@@ -84,6 +110,7 @@ public final class ResponseHead {
     public static func reason(of status: Int) -> StaticString {
         switch status {
         case 100: "Continue"
+        case 101: "Switching Protocols"
         case 200: "OK"
         case 204: "No Content"
         case 400: "Bad Request"
@@ -112,7 +139,10 @@ public final class ResponseHead {
         versionCode = .http11
         length = .none
         keepAlive = true
+        reasonStart = 0
     }
 
     private static let retainedBytesMax = 1 << 10
+    /// `HTTP/1.1 200 ` goes before the reason phrase.
+    private static let reasonOffset = 13
 }

@@ -20,13 +20,26 @@ public enum RequestEncoder {
         extra: ByteBuffer? = nil,
         to buffer: ByteBuffer
     ) {
-        precondition(bodyLength != .untilClose, "a request cannot end by closing")
-        head.withMethod { buffer.append($0) }
-        buffer.append(UInt8(ascii: " "))
-        head.withTarget { buffer.append($0) }
-        buffer.append(" HTTP/1.1\r\n")
+        precondition(
+            bodyLength != .untilClose || head.isWebSocket,
+            "only a tunnel ends by closing"
+        )
+        if head.hasLine {
+            head.withLine { buffer.append($0) }
+            buffer.appendLineEnd()
+        } else {
+            head.withMethod { buffer.append($0) }
+            buffer.append(UInt8(ascii: " "))
+            head.withTarget { buffer.append($0) }
+            buffer.append(" HTTP/1.1\r\n")
+        }
         head.fields.appendLines(to: buffer)
         appendFraming(bodyLength, of: head.fields, to: buffer)
+        if head.isWebSocket {
+            buffer.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+            if let extra { buffer.append(extra) }
+            return buffer.appendLineEnd()
+        }
         // RFC 9110 §10.1.4: TE is announced as a field of this connection.
         switch (closes, head.fields.contains(.te)) {
         case (false, false): break
@@ -60,15 +73,21 @@ public enum ResponseEncoder {
         to buffer: ByteBuffer
     ) -> BodyLength {
         let framing = framing(of: bodyLength, to: peer)
-        // RFC 9110 §2.5: the version is our own, also towards HTTP/1.0.
-        buffer.append("HTTP/1.1 ")
-        buffer.append(decimal: UInt64(head.status))
-        buffer.append(UInt8(ascii: " "))
-        head.withReason { buffer.append($0) }
+        if head.hasLine {
+            head.withLine { buffer.append($0) }
+        } else {
+            // RFC 9110 §2.5: the version is our own, also towards HTTP/1.0.
+            buffer.append("HTTP/1.1 ")
+            buffer.append(decimal: UInt64(head.status))
+            buffer.append(UInt8(ascii: " "))
+            head.withReason { buffer.append($0) }
+        }
         buffer.appendLineEnd()
         head.fields.appendLines(to: buffer)
         appendFraming(framing, of: head.fields, to: buffer)
-        if closes || framing == .untilClose {
+        if head.status == 101 {
+            buffer.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        } else if closes || framing == .untilClose {
             buffer.append("Connection: close\r\n")
         } else if peer == .http10 {
             // RFC 9112 §9.3: HTTP/1.0 closes unless told otherwise.
