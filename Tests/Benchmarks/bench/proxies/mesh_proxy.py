@@ -20,7 +20,7 @@ class MeshProxy(Proxy):
     """Metrics, trace fields, identities and policies are on, as in a default mesh."""
 
     name = "mesh-proxy"
-    scenarios = ("S1", "S2", "S5h1", "S6h1", "S7")
+    scenarios = ("S1", "S2", "S3", "S4", "S5h1", "S5h2", "S6h1", "S6h2", "S7")
     ready_line = '"message":"ready"'
 
     def version(self) -> str:
@@ -38,10 +38,11 @@ def configuration(seat: Seat) -> dict:
     """The proxy's configuration for a seat."""
     listen = {"address": "127.0.0.1", "port": seat.listen_port}
     upstream = {"address": "127.0.0.1", "port": seat.upstream_port}
+    protocol = "http2" if seat.upstream.startswith("h2") else "http1"
     mesh = {
         "trustDomain": seat.own.uri.split("/")[2],
         "workload": seat.own.uri,
-        "inbound": {"name": "backend", "limits": _LIMITS},
+        "inbound": {"name": "backend", "limits": _LIMITS, "protocol": protocol},
         "services": [],
         "clusters": [],
     }
@@ -71,5 +72,6 @@ def configuration(seat: Seat) -> dict:
     mesh["clusters"] = [{
         "name": "backend", "limits": _LIMITS, "endpoints": [{"address": upstream}],
         "security": {"mutual": [seat.peer.uri]} if is_mutual else "plaintext",
+        "protocol": protocol,
     }]
     return whole
