@@ -111,24 +111,27 @@ public final class ByteBuffer {
     /// Appends `value` in decimal.
     public func append(decimal value: UInt64) {
         reserve(20)
-        var divisor: UInt64 = 1
-        var rest = value
-        while rest >= 10 {
-            rest /= 10
-            divisor &*= 10
+        var count = 1
+        var bound: UInt64 = 10
+        while value >= bound, count < 20 {
+            count &+= 1
+            bound = count == 20 ? .max : bound &* 10
         }
-        var left = value
-        let target = base.unsafelyUnwrapped
-        while divisor > 0 {
+        // From the last digit to the first, so that all divisions are by a constant.
+        let target = base.unsafelyUnwrapped + end
+        var rest = value
+        var index = count
+        while index > 0 {
+            index &-= 1
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
             target.storeBytes(
-                of: UInt8(truncatingIfNeeded: 48 &+ left / divisor),
-                toByteOffset: end,
+                of: UInt8(truncatingIfNeeded: 48 &+ digit),
+                toByteOffset: index,
                 as: UInt8.self
             )
-            end += 1
-            left %= divisor
-            divisor /= 10
+            rest = quotient
         }
+        end &+= count
     }
 
     /// Appends `value` in lower-case hexadecimal without leading zeros.
@@ -293,7 +296,7 @@ public final class ByteBuffer {
         grow(more)
     }
 
-    @usableFromInline
+    @usableFromInline @inline(never)
     func grow(_ more: Int) {
         let held = end - start
         if let base, capacityBytes - held >= more, start >= capacityBytes / 2 {

@@ -33,15 +33,44 @@ extension MutableSpan where Element == UInt8 {
             )
         }
     }
+}
 
-    /// Writes the bytes of `literal` at `index`.
-    public mutating func store(_ literal: StaticString, at index: Int) {
-        let size = literal.utf8CodeUnitCount
-        precondition(index >= 0 && index + size <= count)
-        withUnsafeMutableBytes {
-            let from = UnsafeRawBufferPointer(start: literal.utf8Start, count: size)
-            UnsafeMutableRawBufferPointer(rebasing: $0[index...]).copyMemory(from: from)
-        }
+extension ByteBuffer {
+    /// Overwrites 16 bytes at `index` by the lower-case hexadecimal digits of `value`.
+    ///
+    /// Traps when out of bounds.
+    public func setHex(_ value: UInt64, at index: Int) {
+        precondition(index >= 0 && index + 16 <= count)
+        set(encodeHex(value &>> 32), at: index)
+        set(encodeHex(value), at: index &+ 8)
+    }
+
+    /// Overwrites 36 bytes at `index` by a UUID: RFC 9562 §4, groups of 8, 4, 4, 4 and 12 digits.
+    ///
+    /// Traps when out of bounds.
+    public func setUUID(high: UInt64, low: UInt64, at index: Int) {
+        precondition(index >= 0 && index + 36 <= count)
+        let second = encodeHex(high)
+        let third = encodeHex(low &>> 32)
+        let dash: UInt64 = 0x2D
+        // The word that begins with a dash and half of eight digits, and ends with a dash too, is
+        // written before what follows it, as its last two bytes stand too much.
+        set(encodeHex(high &>> 32), at: index)
+        set(dash | (second & 0xFFFF_FFFF) &<< 8 | dash &<< 40, at: index &+ 8)
+        set(dash | (second &>> 32) &<< 8 | dash &<< 40, at: index &+ 13)
+        set(dash | (third & 0xFFFF_FFFF) &<< 8 | dash &<< 40, at: index &+ 18)
+        set(dash | (third &>> 32) &<< 8, at: index &+ 23)
+        set(encodeHex(low), at: index &+ 28)
+    }
+
+    /// Overwrites eight bytes, the first one the lowest of `word`; the caller has checked `index`.
+    @inline(__always)
+    private func set(_ word: UInt64, at index: Int) {
+        base.unsafelyUnwrapped.storeBytes(
+            of: word.littleEndian,
+            toByteOffset: start &+ index,
+            as: UInt64.self
+        )
     }
 }
 

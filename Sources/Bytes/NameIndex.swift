@@ -44,7 +44,22 @@ public final class NameIndex: Sendable {
         let count = name.count
         guard count > 0, count <= nameCountMax else { return 0 }
         let base = name.address
-        let first = count >= 8 ? load(base, 0) : loadTail(base, 0, count)
+        return value(base, count, count >= 8 ? load(base, 0) : loadTail(base, 0, count))
+    }
+
+    /// The value of the name of `count` bytes at `base`, or 0; eight bytes can be read there, also
+    /// when the name has fewer.
+    @inline(__always)
+    func value(of base: UnsafeRawPointer, count: Int) -> UInt8 {
+        guard count > 0, count <= nameCountMax else { return 0 }
+        let word = load(base, 0)
+        let kept = count >= 8 ? UInt64.max : UInt64.max &>> UInt64(64 &- count &* 8)
+        return value(base, count, word & kept)
+    }
+
+    /// `first`: the first eight bytes, with zeros behind a shorter name.
+    @inline(__always)
+    private func value(_ base: UnsafeRawPointer, _ count: Int, _ first: UInt64) -> UInt8 {
         let slot = slots + slotIndex(first, count, multiplier)
         guard slot.pointee.count == count, isSame(first, slot.pointee.first) else { return 0 }
         guard count > 8 else { return slot.pointee.value }

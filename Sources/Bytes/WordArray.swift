@@ -72,7 +72,7 @@ public final class WordArray {
         capacityWords = 0
     }
 
-    @usableFromInline
+    @usableFromInline @inline(never)
     func grow() {
         let wanted = max(capacityWords * 2, 32)
         let block = UnsafeMutablePointer<UInt64>.allocate(capacity: wanted)

@@ -9,14 +9,7 @@ extension Span where Element == UInt8 {
     ///
     /// These make up nearly all names of fields and hosts; the caller decides about the rest.
     public func firstUnusualInName(from: Int = 0) -> Int? {
-        first(from: from) { word in
-            let low = word & sevenBits
-            let folded = low | spread(0x20)
-            let letters = atLeast(folded, 0x61) & ~atLeast(folded, 0x7B)
-            let digits = atLeast(low, 0x30) & ~atLeast(low, 0x3A)
-            let marks = atLeast(low, 0x2D) & ~atLeast(low, 0x2F)
-            return ~((letters | digits | marks) & ~word)
-        }
+        first(from: from) { unusualInName($0) }
     }
 
     /// The index of the first byte at or after `from` that is not visible ASCII, or is `#`, or nil.
@@ -68,6 +61,27 @@ extension Span where Element == UInt8 {
         self.withUnsafeBytes { $0.baseAddress.unsafelyUnwrapped }
     }
 
+    /// Whether the bytes are exactly those of `other`.
+    public func equals(_ other: Span<UInt8>) -> Bool {
+        let count = count
+        guard count == other.count else { return false }
+        guard count >= 8 else {
+            guard count > 0 else { return true }
+            return loadTail(address, 0, count) == loadTail(other.address, 0, count)
+        }
+        let left = address
+        let right = other.address
+        // The last word ends at the end: it may overlap the one before it.
+        let last = count &- 8
+        var difference = load(left, last) ^ load(right, last)
+        var index = 0
+        while index < last, difference == 0 {
+            difference = load(left, index) ^ load(right, index)
+            index &+= 8
+        }
+        return difference == 0
+    }
+
     /// Whether the bytes equal `spelling` when ASCII letters of both are compared without case.
     public func matches(_ spelling: StaticString) -> Bool {
         let count = count
@@ -83,6 +97,17 @@ extension Span where Element == UInt8 {
         guard count > 0 else { return true }
         return equalWithoutCase(address, other.address, count)
     }
+}
+
+/// The top bit of each byte that is not a letter, digit, `-` or `.`; other bits don't count.
+@inline(__always)
+func unusualInName(_ word: UInt64) -> UInt64 {
+    let low = word & sevenBits
+    let folded = low | spread(0x20)
+    let letters = atLeast(folded, 0x61) & ~atLeast(folded, 0x7B)
+    let digits = atLeast(low, 0x30) & ~atLeast(low, 0x3A)
+    let marks = atLeast(low, 0x2D) & ~atLeast(low, 0x2F)
+    return ~((letters | digits | marks) & ~word)
 }
 
 @inline(__always)

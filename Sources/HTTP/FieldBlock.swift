@@ -17,24 +17,8 @@ public import Bytes
 ///
 /// Reused from message to message and worker-confined. Indices stay valid until `clear()`.
 public final class FieldBlock {
-    /// Where a line stands: two words of the table, `place` (start and value) and `kind`
-    /// (name and removal).
-    private struct Entry {
-        var place: UInt64
-        var kind: UInt64
-
-        var start: Int { Int(place & 0xFFFF_FFFF) }
-        var valueCount: Int { Int(place >> 32) }
-        var nameCount: Int { Int(kind >> 32) }
-        var nameRange: Range<Int> { start..<start + nameCount }
-        var valueRange: Range<Int> {
-            let from = start + nameCount + 2
-            return from..<from + valueCount
-        }
-        var end: Int { start + nameCount + valueCount + 4 }
-    }
-
     @usableFromInline let store = ByteBuffer()
+    /// A `FieldLine` for each line; the mark of its owner is `removedBit`.
     private let table = WordArray()
     private var present: UInt64 = 0
 
@@ -94,33 +78,25 @@ public final class FieldBlock {
     /// Appends the lines of `input` that begin at `from`, as long as they are ordinary ones and the
     /// limits permit, and returns where the first other line begins.
     ///
-    /// Ordinary is what `ordinaryFieldLine` says, with a name that is known or has no rarer bytes
-    /// than `.`. So nearly all heads are stored by one copy, and nothing doubtful comes in here.
+    /// Ordinary is what `WordArray.appendOrdinaryLines` says. So nearly all heads are stored by one copy, and nothing doubtful comes in here.
     public func appendOrdinaryLines(
         of input: Span<UInt8>,
         from: Int,
         bytesMax: Int,
         countMax: Int
     ) -> Int {
-        let start = store.count
-        var position = from
-        while count < countMax, let line = input.ordinaryFieldLine(from: position) {
-            let offset = position &- from
-            guard line.count <= bytesMax &- offset else { break }
-            let name = input.extracting(position..<position &+ line.nameCount)
-            let known = FieldName(matching: name)
-            if known == .other, name.firstUnusualInName() != nil { break }
-            insert(
-                known,
-                start: start &+ offset,
-                nameCount: line.nameCount,
-                valueCount: line.valueCount
-            )
-            position &+= line.count
-        }
-        store.append(input.extracting(from..<position))
+        let (end, found) = table.appendOrdinaryLines(
+            of: input,
+            from: from,
+            start: store.count,
+            bytesMax: bytesMax,
+            countMax: countMax,
+            names: FieldName.index
+        )
+        present |= found
+        if end > from { store.append(input.extracting(from..<end)) }
         checkSize()
-        return position
+        return end
     }
 
     /// Appends a known field; the caller vouches for the value.
@@ -149,6 +125,30 @@ public final class FieldBlock {
         let start = begin(name)
         store.append(decimal: value)
         end(name, start: start)
+    }
+
+    /// Appends a whole line `Name: value CRLF` made of a literal, whose first `nameCount` bytes are
+    /// the name, and returns where its value begins in the block, for `setHex` and `setUUID`.
+    ///
+    /// A line of fixed layout is so written by one copy, and its digits in place.
+    public func append(line: StaticString, nameCount: Int, known: FieldName) -> Int {
+        precondition(nameCount > 0 && line.utf8CodeUnitCount >= nameCount + 4)
+        let start = store.count
+        store.append(line)
+        checkSize()
+        let valueCount = line.utf8CodeUnitCount - nameCount - 4
+        insert(known, start: start, nameCount: nameCount, valueCount: valueCount)
+        return start + nameCount + 2
+    }
+
+    /// Writes 16 lower-case hexadecimal digits at `index` of the block, over a part of the value of
+    /// a line that was appended as a literal.
+    public func setHex(_ value: UInt64, at index: Int) { store.setHex(value, at: index) }
+
+    /// Writes the 36 characters of a UUID at `index` of the block, over a part of the value of a
+    /// line that was appended as a literal.
+    public func setUUID(high: UInt64, low: UInt64, at index: Int) {
+        store.setUUID(high: high, low: low, at: index)
     }
 
     /// Which known name the field at `index` has.
@@ -185,6 +185,10 @@ public final class FieldBlock {
         // Name and removal in one comparison.
         return table.firstRecord(from: from) { $0 & 0xFFFF == wanted }
     }
+
+    /// Whether a field whose known name is in `names` was appended and not removed with all of its
+    /// name: the cheap question before a search.
+    public func mayContain(_ names: FieldNameSet) -> Bool { present & names.bits != 0 }
 
     /// The first field whose known name is in `names` and that is not removed, at or after `from`.
     public func firstIndex(in names: FieldNameSet, from: Int = 0) -> Int? {
@@ -292,8 +296,8 @@ public final class FieldBlock {
     @usableFromInline
     func valueRange(at index: Int) -> Range<Int> { entry(index).valueRange }
 
-    private func entry(_ index: Int) -> Entry {
-        Entry(place: table[index * 2], kind: table[index * 2 + 1])
+    private func entry(_ index: Int) -> FieldLine {
+        FieldLine(place: table[index * 2], kind: table[index * 2 + 1])
     }
 
     private func begin(_ name: FieldName) -> Int {
@@ -317,10 +321,13 @@ public final class FieldBlock {
     }
 
     private func insert(_ name: FieldName, start: Int, nameCount: Int, valueCount: Int) {
-        table.append(
-            UInt64(truncatingIfNeeded: start) | UInt64(truncatingIfNeeded: valueCount) &<< 32,
-            UInt64(truncatingIfNeeded: nameCount) &<< 32 | UInt64(name.rawValue)
+        let line = FieldLine(
+            start: start,
+            nameCount: nameCount,
+            valueCount: valueCount,
+            name: name.rawValue
         )
+        table.append(line.place, line.kind)
         present |= 1 &<< UInt64(name.rawValue)
     }
 

@@ -89,13 +89,12 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     /// `te` is not listed: `TE: trailers` is renewed hop by hop, see `FieldBlock.removeHopByHop`.
     /// Proxy-Authenticate and Proxy-Authorization are: they are addressed to the proxy (RFC 9110
     /// §11.7), and the credentials of `http_proxy=http://user:secret@…` must not reach a service.
-    public var isHopByHop: Bool {
-        switch self {
-        case .connection, .keepAlive, .upgrade, .proxyConnection, .proxyAuthenticate,
-            .proxyAuthorization, .http2Settings, .transferEncoding, .meshOrigin:
-            true
-        default: false
-        }
+    public var isHopByHop: Bool { FieldName.hopByHop.contains(self) }
+
+    static var hopByHop: FieldNameSet {
+        FieldNameSet(.connection).with(.keepAlive).with(.upgrade).with(.proxyConnection)
+            .with(.proxyAuthenticate).with(.proxyAuthorization).with(.http2Settings)
+            .with(.transferEncoding).with(.meshOrigin)
     }
 
     /// Whether a trailer with this name is not let through (RFC 9110 §6.5.1).
@@ -112,7 +111,8 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         }
     }
 
-    private static let index = NameIndex(
+    /// Finds a name by its bytes; asked for once per head, since each access to it is a call.
+    static let index = NameIndex(
         allCases.filter { $0 != .other }.map { (name: $0.spelling, value: $0.rawValue) }
     )
 }

@@ -11,13 +11,15 @@ extension FieldBlock {
     /// one (same section), and obeying it lets a caller strip what an earlier hop added: the trace,
     /// the caller's address, a credential, or the very Host that was authorised.
     public func removeHopByHop() {
+        let names = FieldName.hopByHop.with(.te)
+        guard mayContain(names) else { return }
         var from = 0
         while let index = firstIndex(of: .connection, from: from) {
             removeNominated(by: index)
             from = index + 1
         }
         let acceptsTrailers = contains(.te) && acceptsTrailers
-        removeAll(in: FieldName.hopByHop)
+        removeAll(in: names)
         if acceptsTrailers { append(.te, "trailers") }
     }
 
@@ -48,9 +50,6 @@ extension FieldBlock {
 }
 
 extension FieldName {
-    fileprivate static let hopByHop = allCases.filter(\.isHopByHop)
-        .reduce(FieldNameSet(.te)) { $0.with($1) }
-
     /// Whether the field is meant for every recipient, so that `Connection` cannot nominate it.
     var isEndToEnd: Bool {
         switch self {

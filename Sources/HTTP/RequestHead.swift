@@ -6,6 +6,7 @@
 // Invariants, which the decoders establish:
 // - the target is in origin form (`/path?query`) or `*`; it holds visible ASCII only and no
 //   fragment
+// - a held request line is the last thing in the store, and says what method, target and version say
 // - the authority, when there is one, is a valid `host[:port]`, equal to the one Host field
 
 public import Bytes
@@ -15,14 +16,19 @@ public final class RequestHead {
     /// The header fields.
     public let fields = FieldBlock()
     @usableFromInline let store = ByteBuffer()
+    /// The authority, and the host behind it when that had to be folded: kept over `clear()`, since
+    /// the next request of a connection nearly always has the same.
+    @usableFromInline let authorityStore = ByteBuffer()
     private var methodCode = Method.other
     private var versionCode = HTTPVersion.http11
     private var methodRange = 0..<0
     private var targetRange = 0..<0
     private var pathRange = 0..<0
-    private var authorityRange = 0..<0
+    private var lineIsHeld = false
+    private var authorityIsSet = false
+    private var authorityCount = 0
     private var hostRange = 0..<0
-    private var portNumber: UInt16?
+    private var authorityPort: UInt16?
     private var length = BodyLength.none
     private var schemeCode: Scheme?
     private var expects100 = false
@@ -62,18 +68,27 @@ public final class RequestHead {
     public var wantsKeepAlive: Bool { keepAlive }
 
     /// The port the sender wrote in the authority, or nil.
-    public var port: UInt16? { portNumber }
+    public var port: UInt16? { authorityIsSet ? authorityPort : nil }
 
     /// The scheme when the target came in absolute form, as clients of an explicit proxy send it.
     public var scheme: Scheme? { schemeCode }
 
     /// Whether the request names an authority; only HTTP/1.0 may leave it out.
-    public var hasAuthority: Bool { !authorityRange.isEmpty }
+    public var hasAuthority: Bool { authorityIsSet && authorityCount > 0 }
 
     /// Lends the method as it was written, also when it is `other`.
     @inlinable
     public func withMethod<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
         try store.withSpan(range(of: .method), body)
+    }
+
+    /// Whether the whole request line is held as it was received, and so as HTTP/1.1 writes it.
+    public var hasLine: Bool { lineIsHeld }
+
+    /// Lends the request line without its CRLF; empty unless `hasLine`.
+    @inlinable
+    public func withLine<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(range(of: .line), body)
     }
 
     /// Lends path and query as they are forwarded.
@@ -91,13 +106,13 @@ public final class RequestHead {
     /// Lends `host[:port]` as the sender wrote it; empty without authority.
     @inlinable
     public func withAuthority<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        try store.withSpan(range(of: .authority), body)
+        try authorityStore.withSpan(range(of: .authority), body)
     }
 
     /// Lends the host in lower case, an IPv6 address with its brackets; empty without authority.
     @inlinable
     public func withHost<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-        try store.withSpan(range(of: .host), body)
+        try authorityStore.withSpan(range(of: .host), body)
     }
 
     /// Makes the head empty for the next request.
@@ -108,6 +123,7 @@ public final class RequestHead {
         } else {
             store.clear()
         }
+        if authorityStore.capacity > RequestHead.retainedBytesMax { forgetAuthority() }
         reset()
     }
 
@@ -115,13 +131,34 @@ public final class RequestHead {
     public func release() {
         fields.release()
         store.release()
+        forgetAuthority()
         reset()
+    }
+
+    /// Sets method and target from a checked request line in HTTP/1.1, without its CRLF, that goes
+    /// on unchanged: `methodCount` bytes, a space, `targetCount` bytes, which begin with `/`, and
+    /// the version.
+    public func set(
+        line: Span<UInt8>,
+        method: Method,
+        methodCount: Int,
+        targetCount: Int
+    ) {
+        precondition(methodCount > 0 && targetCount > 0)
+        precondition(methodCount + targetCount + 2 < line.count)
+        let start = store.count
+        store.append(line)
+        methodCode = method
+        methodRange = start..<start + methodCount
+        setTarget(methodRange.upperBound + 1..<methodRange.upperBound + 1 + targetCount)
+        lineIsHeld = true
     }
 
     /// Sets the method by its token; the caller has checked that it is one.
     public func set(method token: Span<UInt8>) {
         methodCode = Method(matching: token)
         methodRange = append(token)
+        lineIsHeld = false
     }
 
     /// Sets a method that has a token of its own, for a request the proxy makes.
@@ -131,6 +168,7 @@ public final class RequestHead {
         let start = store.count
         store.append(method.token)
         methodRange = start..<store.count
+        lineIsHeld = false
     }
 
     /// Sets path and query, or `*`; the caller has checked the bytes.
@@ -140,11 +178,14 @@ public final class RequestHead {
         let start = store.count
         if target.isEmpty || target[0] == UInt8(ascii: "?") { store.append(UInt8(ascii: "/")) }
         store.append(target)
-        targetRange = start..<store.count
-        let pathCount = store.withSpan(targetRange) {
-            $0.firstIndex(of: UInt8(ascii: "?")) ?? $0.count
-        }
-        pathRange = start..<start + pathCount
+        setTarget(start..<store.count)
+    }
+
+    private func setTarget(_ range: Range<Int>) {
+        targetRange = range
+        let pathCount = store.withSpan(range) { $0.firstIndex(of: UInt8(ascii: "?")) ?? $0.count }
+        pathRange = range.lowerBound..<range.lowerBound + pathCount
+        lineIsHeld = false
     }
 
     /// Sets the target to `*`, which speaks of the server as a whole.
@@ -153,28 +194,53 @@ public final class RequestHead {
         store.append("*")
         targetRange = start..<store.count
         pathRange = targetRange
+        lineIsHeld = false
     }
 
     /// Sets the scheme of a target in absolute form.
     public func set(scheme: Scheme) { schemeCode = scheme }
 
+    /// Sets the authority to that of the request before when it was written just so; false when it
+    /// was not.
+    ///
+    /// A caller writes the same authority in request after request, and to compare it costs a tenth
+    /// of looking at it anew.
+    public func setAuthority(ifUnchanged authority: Span<UInt8>) -> Bool {
+        let count = authorityCount
+        guard count > 0, authority.count == count,
+            authorityStore.withSpan(0..<count, { $0.equals(authority) })
+        else { return false }
+        authorityIsSet = true
+        return true
+    }
+
     /// Sets the authority from a checked `host[:port]` whose first `hostCount` bytes are the host.
     public func set(authority: Span<UInt8>, hostCount: Int, port: UInt16?) {
         precondition(hostCount >= 0 && hostCount <= authority.count)
-        authorityRange = append(authority)
-        portNumber = port
+        authorityStore.clear()
+        authorityStore.append(authority)
+        authorityCount = authority.count
+        authorityPort = port
+        authorityIsSet = true
         // Hosts are compared by everyone after us and without case (RFC 9110 §4.2.3), so the
         // folding is done once. Most senders write lower case, which needs no second copy.
         guard authority.extracting(first: hostCount).firstUppercase() != nil else {
-            hostRange = authorityRange.lowerBound..<authorityRange.lowerBound + hostCount
+            hostRange = 0..<hostCount
             return
         }
-        let start = store.count
         for index in 0..<hostCount {
             let byte = authority[index]
-            store.append(isUppercase(byte) ? byte | 0x20 : byte)
+            authorityStore.append(isUppercase(byte) ? byte | 0x20 : byte)
         }
-        hostRange = start..<store.count
+        hostRange = authority.count..<authority.count + hostCount
+    }
+
+    private func forgetAuthority() {
+        authorityStore.release()
+        authorityCount = 0
+        hostRange = 0..<0
+        authorityPort = nil
+        authorityIsSet = false
     }
 
     /// Sets the version, and that of the application to the same.
@@ -201,11 +267,11 @@ public final class RequestHead {
     }
 
     /// Number of bytes of memory the head keeps.
-    public var capacity: Int { store.capacity + fields.capacity }
+    public var capacity: Int { store.capacity + authorityStore.capacity + fields.capacity }
 
     /// What the inlined accessors read: a stored property that other modules can see costs them an
     /// exclusivity check.
-    @usableFromInline enum Part { case method, target, path, authority, host }
+    @usableFromInline enum Part { case method, line, target, path, authority, host }
 
     @usableFromInline
     func range(of part: Part) -> Range<Int> {
@@ -213,8 +279,9 @@ public final class RequestHead {
         case .method: methodRange
         case .target: targetRange
         case .path: pathRange
-        case .authority: authorityRange
-        case .host: hostRange
+        case .line: lineIsHeld ? methodRange.lowerBound..<store.count : 0..<0
+        case .authority: authorityIsSet ? 0..<authorityCount : 0..<0
+        case .host: authorityIsSet ? hostRange : 0..<0
         }
     }
 
@@ -230,9 +297,8 @@ public final class RequestHead {
         methodRange = 0..<0
         targetRange = 0..<0
         pathRange = 0..<0
-        authorityRange = 0..<0
-        hostRange = 0..<0
-        portNumber = nil
+        lineIsHeld = false
+        authorityIsSet = false
         schemeCode = nil
         length = .none
         expects100 = false

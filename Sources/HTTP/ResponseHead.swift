@@ -9,6 +9,8 @@ public final class ResponseHead {
     private var versionCode = HTTPVersion.http11
     private var length = BodyLength.none
     private var keepAlive = true
+    /// Where the reason begins in the store: behind the rest of a status line that is held.
+    private var reasonStart = 0
 
     /// Makes an empty head; nothing is allocated until the first response.
     public init() {}
@@ -32,8 +34,19 @@ public final class ResponseHead {
     /// Lends the reason phrase as it was received; often empty, never trusted.
     @inlinable
     public func withReason<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        try store.withSpan(reasonRange, body)
+    }
+
+    /// Whether the whole status line is held as it was received, and so as HTTP/1.1 writes it.
+    public var hasLine: Bool { reasonStart > 0 }
+
+    /// Lends the status line without its CRLF; only the reason phrase unless `hasLine`.
+    @inlinable
+    public func withLine<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
         try store.withSpan(body)
     }
+
+    @usableFromInline var reasonRange: Range<Int> { reasonStart..<store.count }
 
     /// Makes the head empty for the next response.
     public func clear() {
@@ -53,12 +66,23 @@ public final class ResponseHead {
         reset()
     }
 
+    /// Sets the status from a checked status line in HTTP/1.1, without its CRLF, that goes on
+    /// unchanged: the version, a space, three digits, a space, and the reason phrase.
+    public func set(status: Int, line: Span<UInt8>) {
+        precondition(status >= 100 && status <= 999 && line.count >= ResponseHead.reasonOffset)
+        statusCode = status
+        store.clear()
+        store.append(line)
+        reasonStart = ResponseHead.reasonOffset
+    }
+
     /// Sets status and reason phrase; the caller has checked the bytes.
     public func set(status: Int, reason: Span<UInt8>) {
         precondition(status >= 100 && status <= 999)
         statusCode = status
         store.clear()
         store.append(reason)
+        reasonStart = 0
     }
 
     /// Sets the status and its standard reason phrase, for a response the proxy makes.
@@ -67,9 +91,10 @@ public final class ResponseHead {
         statusCode = status
         store.clear()
         store.append(ResponseHead.reason(of: status))
+        reasonStart = 0
     }
 
-    /// Sets the version.
+    /// Sets the version it was received in.
     public func set(version: HTTPVersion) { versionCode = version }
 
     /// Sets what the fields say about the body and the connection.
@@ -114,7 +139,10 @@ public final class ResponseHead {
         versionCode = .http11
         length = .none
         keepAlive = true
+        reasonStart = 0
     }
 
     private static let retainedBytesMax = 1 << 10
+    /// `HTTP/1.1 200 ` goes before the reason phrase.
+    private static let reasonOffset = 13
 }

@@ -24,10 +24,15 @@ public enum RequestEncoder {
             bodyLength != .untilClose || head.isWebSocket,
             "only a tunnel ends by closing"
         )
-        head.withMethod { buffer.append($0) }
-        buffer.append(UInt8(ascii: " "))
-        head.withTarget { buffer.append($0) }
-        buffer.append(" HTTP/1.1\r\n")
+        if head.hasLine {
+            head.withLine { buffer.append($0) }
+            buffer.appendLineEnd()
+        } else {
+            head.withMethod { buffer.append($0) }
+            buffer.append(UInt8(ascii: " "))
+            head.withTarget { buffer.append($0) }
+            buffer.append(" HTTP/1.1\r\n")
+        }
         head.fields.appendLines(to: buffer)
         appendFraming(bodyLength, of: head.fields, to: buffer)
         if head.isWebSocket {
@@ -68,11 +73,15 @@ public enum ResponseEncoder {
         to buffer: ByteBuffer
     ) -> BodyLength {
         let framing = framing(of: bodyLength, to: peer)
-        // RFC 9110 §2.5: the version is our own, also towards HTTP/1.0.
-        buffer.append("HTTP/1.1 ")
-        buffer.append(decimal: UInt64(head.status))
-        buffer.append(UInt8(ascii: " "))
-        head.withReason { buffer.append($0) }
+        if head.hasLine {
+            head.withLine { buffer.append($0) }
+        } else {
+            // RFC 9110 §2.5: the version is our own, also towards HTTP/1.0.
+            buffer.append("HTTP/1.1 ")
+            buffer.append(decimal: UInt64(head.status))
+            buffer.append(UInt8(ascii: " "))
+            head.withReason { buffer.append($0) }
+        }
         buffer.appendLineEnd()
         head.fields.appendLines(to: buffer)
         appendFraming(framing, of: head.fields, to: buffer)

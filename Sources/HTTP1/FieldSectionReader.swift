@@ -37,8 +37,14 @@ final class FieldSectionReader {
                     countMax: countMax
                 )
                 bytesUsed += offset - start
+                if offset + 2 <= input.count, input[offset] == UInt8(ascii: "\r"),
+                    input[offset + 1] == UInt8(ascii: "\n")
+                {
+                    offset += 2
+                    return true
+                }
             }
-            // What is left is the end, a line that is split, or one that wants a closer look.
+            // What is left is a line that is split, the last one too, or that wants a closer look.
             // Each line counts with its CRLF; the empty line that ends the section does not.
             let limit = max(0, bytesMax - bytesUsed - 2)
             let line = try lines.next(input, at: &offset, limit: limit) { tooLarge($0) }

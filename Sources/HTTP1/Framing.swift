@@ -13,7 +13,8 @@ struct Framing {
     private var hasKeepAlive = false
 
     /// Reads the fields that matter, once, in order.
-    init(_ fields: FieldBlock, version: HTTPVersion) throws(HTTP1Error) {
+    init(_ fields: borrowing FieldBlock, version: HTTPVersion) throws(HTTP1Error) {
+        guard fields.mayContain(Framing.names) else { return }
         var from = 0
         while let index = fields.firstIndex(in: Framing.names, from: from) {
             from = index + 1
@@ -54,8 +55,10 @@ struct Framing {
         }
     }
 
-    private static let names = FieldNameSet(.host).with(.contentLength).with(.transferEncoding)
-        .with(.connection).with(.expect)
+    private static var names: FieldNameSet {
+        FieldNameSet(.host).with(.contentLength).with(.transferEncoding)
+            .with(.connection).with(.expect)
+    }
 
     /// Whether the connection persists after the message (RFC 9112 §9.3).
     func keepsAlive(_ version: HTTPVersion) -> Bool {
@@ -81,7 +84,7 @@ struct Framing {
             ? .unsupportedTransferEncoding : .transferEncodingNotChunked
     }
 
-    private mutating func readConnection(_ fields: FieldBlock, _ index: Int) {
+    private mutating func readConnection(_ fields: borrowing FieldBlock, _ index: Int) {
         let (close, keep) = fields.withValue(at: index) { value -> (Bool, Bool) in
             if value.matches("keep-alive") { return (false, true) }
             var close = false

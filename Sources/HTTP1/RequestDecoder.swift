@@ -162,6 +162,15 @@ public final class RequestDecoder {
         head.clear()
         head.set(version: version)
         guard known != .connect else { throw .connectRefused }
+        if version == .http11, target[0] == UInt8(ascii: "/") {
+            guard Grammar.isTarget(target) else { throw .invalidTarget }
+            return head.set(
+                line: line,
+                method: known,
+                methodCount: space,
+                targetCount: target.count
+            )
+        }
         if known == .other { head.set(method: method) } else { head.set(method: known) }
         try parseTarget(target)
     }
@@ -263,6 +272,7 @@ public final class RequestDecoder {
         }
         let isAbsolute = head.scheme != nil
         try head.fields.withValue(at: hostIndex) { (value) throws(HTTP1Error) in
+            if !isAbsolute, head.setAuthority(ifUnchanged: value) { return }
             guard let parts = Authority(value) else { throw .invalidHost }
             if !isAbsolute {
                 head.set(authority: value, hostCount: parts.hostCount, port: parts.port)

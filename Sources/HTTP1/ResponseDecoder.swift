@@ -149,16 +149,17 @@ public final class ResponseDecoder {
             line.count == 12 || line[12] == 0x20
         else { throw .malformedStatusLine }
         let version = line.extracting(first: 8)
+        let status = (line[9] & 15, line[10] & 15, line[11] & 15)
+        let code = Int(status.0) * 100 + Int(status.1) * 10 + Int(status.2)
         head.clear()
         if version.equals("HTTP/1.1") {
             head.set(version: .http11)
+            if line.count > 12 { return head.set(status: code, line: line) }
         } else if version.equals("HTTP/1.0") {
             head.set(version: .http10)
         } else {
             throw .malformedStatusLine
         }
-        let status = (line[9] & 15, line[10] & 15, line[11] & 15)
-        let code = Int(status.0) * 100 + Int(status.1) * 10 + Int(status.2)
         head.set(status: code, reason: line.extracting(min(13, line.count)..<line.count))
     }
 

@@ -3,6 +3,21 @@ import Testing
 @testable import Bytes
 
 struct ByteBufferTests {
+    @Test("numbers of every length are written as the standard library writes them")
+    func decimals() {
+        var values: [UInt64] = [0, .max, .max - 1]
+        var power: UInt64 = 1
+        for _ in 0..<20 {
+            values += [power - 1, power, power + 1, power &* 9]
+            power = power &* 10
+        }
+        for value in values {
+            let buffer = ByteBuffer()
+            buffer.append(decimal: value)
+            #expect(buffer.string == String(value))
+        }
+    }
+
     @Test("any sequence of appends and consumes equals the same on an array")
     func model() {
         var state: UInt64 = 42

@@ -37,11 +37,38 @@ struct HexWordsTests {
         }
     }
 
-    @Test("A literal is stored where it should be and nowhere else")
-    func literal() {
-        var bytes = [UInt8](repeating: 0x78, count: 5)
-        var span = bytes.mutableSpan
-        span.store("abc", at: 1)
-        #expect(String(decoding: bytes, as: UTF8.self) == "xabcx")
+    @Test("Digits and UUIDs are written in place, at any offset, and nothing beside them")
+    func inPlace() {
+        var random = SystemRandomNumberGenerator()
+        for offset in 0..<10 {
+            let high = random.next() as UInt64
+            let low = random.next() as UInt64
+            let buffer = ByteBuffer()
+            buffer.append([UInt8](repeating: 0x78, count: 60))
+            buffer.consume(offset)
+            buffer.setHex(high, at: 1)
+            #expect(buffer.string.hasPrefix("x" + text(high) + "x"))
+            buffer.setUUID(high: high, low: low, at: 2)
+            let (first, second) = (Array(text(high)), Array(text(low)))
+            let groups = [first[0..<8], first[8..<12], first[12...], second[0..<4], second[4...]]
+            let uuid = groups.map { String($0) }.joined(separator: "-")
+            #expect(buffer.string.dropFirst(2).hasPrefix(uuid + "x"))
+            #expect(buffer.string.hasSuffix(String(repeating: "x", count: 22 - offset)))
+            #expect(buffer.count == 60 - offset)
+        }
+    }
+
+    @Test("Digits that would not fit are a mistake of ours")
+    func bounds() async {
+        await #expect(processExitsWith: .failure) {
+            let buffer = ByteBuffer()
+            buffer.append([UInt8](repeating: 0, count: 36))
+            buffer.setHex(1, at: 21)
+        }
+        await #expect(processExitsWith: .failure) {
+            let buffer = ByteBuffer()
+            buffer.append([UInt8](repeating: 0, count: 36))
+            buffer.setUUID(high: 1, low: 1, at: 1)
+        }
     }
 }

@@ -75,6 +75,24 @@ struct WordScanTests {
         }
     }
 
+    @Test("bytes of any length equal themselves and nothing that differs in one bit")
+    func equality() {
+        for count in 0...40 {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+            let longer = bytes + [0]
+            var isEqual = bytes.span.equals(bytes.span)
+            #expect(isEqual)
+            isEqual = bytes.span.equals(longer.span)
+            #expect(!isEqual)
+            for place in 0..<count {
+                var other = bytes
+                other[place] ^= 1 << UInt8(place % 8)
+                isEqual = bytes.span.equals(other.span)
+                #expect(!isEqual)
+            }
+        }
+    }
+
     @Test("letters match without case, and no other pair of bytes matches")
     func pairs() {
         var wrong: [(UInt8, UInt8)] = []

@@ -36,6 +36,30 @@ struct FieldBlockTests {
         #expect(fields.byteCount == fields.written.utf8.count)
     }
 
+    @Test("digits are written where they are told to, within the block")
+    func digitsInPlace() async {
+        let fields = block([("First", "1")])
+        let value = fields.append(
+            line: "traceparent: 00-0000000000000000-00\r\n",
+            nameCount: 11,
+            known: .traceparent
+        )
+        fields.setHex(0x0123_4567_89AB_CDEF, at: value + 3)
+        #expect(fields.written == "First: 1\r\ntraceparent: 00-0123456789abcdef-00\r\n")
+        #expect(fields.firstIndex(of: .traceparent) == 1)
+        #expect(fields.mayContain(FieldNameSet(.traceparent).with(.te)))
+        #expect(!fields.mayContain(FieldNameSet(.te)))
+        await #expect(processExitsWith: .failure) {
+            let fields = FieldBlock()
+            let value = fields.append(
+                line: "x: 00-0000000000000000\r\n",
+                nameCount: 1,
+                known: .other
+            )
+            fields.setHex(1, at: value + 6)
+        }
+    }
+
     @Test("ordinary lines are taken up to the first other one, which is left to the caller")
     func ordinaryLines() {
         let ordinary = "Host: a\r\nx-Own: b c\r\nTE: trailers\r\n"

@@ -4,6 +4,7 @@
 // held by the route or connection it counts for, so that nothing is looked up by name while a
 // request runs.
 
+internal import Bytes
 public import HTTP
 
 /// What the requests of one series have in common.
@@ -84,16 +85,13 @@ public final class RequestSeries {
     /// What its requests have in common.
     public let key: RequestSeriesKey
 
-    private var outcomes = ContiguousArray<(packed: UInt32, count: UInt64)>()
+    /// Records of a count and the packed outcome it belongs to.
+    private let outcomes = WordArray()
     private var duration = DurationHistogram()
     private var requestSize = SizeHistogram()
     private var responseSize = SizeHistogram()
 
-    init(key: RequestSeriesKey) {
-        self.key = key
-        // Room for all, so that recording never allocates.
-        outcomes.reserveCapacity(TelemetryLimits.outcomesPerSeriesMax)
-    }
+    init(key: RequestSeriesKey) { self.key = key }
 
     /// Counts one finished exchange.
     ///
@@ -114,17 +112,17 @@ public final class RequestSeries {
 
     /// A series sees few outcomes, the usual one first: a search of a handful of neighbours.
     private func count(_ packed: UInt32) {
-        for index in outcomes.indices where outcomes[index].packed == packed {
-            outcomes[index].count &+= 1
+        if let record = outcomes.firstRecord(from: 0, where: { $0 == UInt64(packed) }) {
+            outcomes[record * 2] &+= 1
             return
         }
         // One place is kept for the overflow.
-        if outcomes.count >= TelemetryLimits.outcomesPerSeriesMax - 1,
+        if outcomes.count / 2 >= TelemetryLimits.outcomesPerSeriesMax - 1,
             packed != RequestOutcome.overflow.packed
         {
             count(RequestOutcome.overflow.packed)
         } else {
-            outcomes.append((packed, 1))
+            outcomes.append(1, UInt64(packed))
         }
     }
 
@@ -132,7 +130,12 @@ public final class RequestSeries {
     var snapshot: RequestSeriesSnapshot {
         RequestSeriesSnapshot(
             outcomes: Dictionary(
-                outcomes.map { (RequestOutcome(packed: $0.packed), $0.count) },
+                (0..<outcomes.count / 2).map { record in
+                    (
+                        RequestOutcome(packed: UInt32(outcomes[record * 2 + 1])),
+                        outcomes[record * 2]
+                    )
+                },
                 uniquingKeysWith: +
             ),
             duration: HistogramSnapshot(duration),

@@ -65,9 +65,8 @@ extension FieldBlock {
 
 /// A short field value built on the stack.
 struct FieldText {
-    /// 72 bytes hold the longest value, a `b3` of 32 + 1 + 16 + 1 + 1 + 1 + 16 = 68, and the longest
-    /// line, a `traceparent` of 70.
-    private var bytes = [72 of UInt8](repeating: 0)
+    /// The longest value, a `b3` of 32 + 1 + 16 + 1 + 1 + 1 + 16.
+    private var bytes = [68 of UInt8](repeating: 0)
     private var count = 0
 
     mutating func clear() { count = 0 }
@@ -77,12 +76,6 @@ struct FieldText {
         count += 1
     }
 
-    mutating func append(_ literal: StaticString) {
-        var span = bytes.mutableSpan
-        span.store(literal, at: count)
-        count += literal.utf8CodeUnitCount
-    }
-
     /// Appends 16 hexadecimal digits.
     mutating func append(hex value: UInt64) {
         var span = bytes.mutableSpan
@@ -90,40 +83,8 @@ struct FieldText {
         count += 16
     }
 
-    /// Makes this the line of a field whose value is a UUID, `8-4-4-4-12` digits.
-    ///
-    /// Each group is written by the 16 digits that end with it, from the last group to the first, so
-    /// that what stands too much before a group is overwritten by the next one: a quarter of the
-    /// cost of single digits.
-    mutating func setUUIDLine(_ name: StaticString, high: UInt64, low: UInt64) {
-        let start = name.utf8CodeUnitCount
-        precondition(start >= 8, "the first group needs that much room before it")
-        var span = bytes.mutableSpan
-        span.storeHex(low, at: start + 20)
-        span.storeHex(low >> 48, at: start + 7)
-        span.storeHex(high, at: start + 2)
-        span.storeHex(high >> 16, at: start - 3)
-        span.storeHex(high >> 32, at: start - 8)
-        span.store(name, at: 0)
-        bytes[start + 8] = UInt8(ascii: "-")
-        bytes[start + 13] = UInt8(ascii: "-")
-        bytes[start + 18] = UInt8(ascii: "-")
-        bytes[start + 23] = UInt8(ascii: "-")
-        count = start + 36
-        append("\r\n")
-    }
-
     /// Appends the field `name` with this value.
     func append(to fields: FieldBlock, _ name: FieldName) {
         fields.append(name, bytes.span.extracting(0..<count))
-    }
-
-    /// Appends this whole line, which begins with the spelling of `name`.
-    func appendLine(to fields: FieldBlock, _ name: FieldName) {
-        fields.append(
-            line: bytes.span.extracting(0..<count),
-            nameCount: name.spelling.utf8CodeUnitCount,
-            known: name
-        )
     }
 }

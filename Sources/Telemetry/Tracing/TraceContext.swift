@@ -52,30 +52,34 @@ public struct TraceContext: Sendable, Equatable {
     public static func adopt(
         from fields: FieldBlock,
         samplesNewTraces: Bool = false,
-        generator: inout some RandomNumberGenerator
+        generator: inout FastRandom
     ) -> TraceContext {
         var context = TraceContext(
             spanID: nonZero(&generator),
             isSampled: samplesNewTraces
         )
-        let hasTraceparent = context.adoptTraceparent(fields)
-        if hasTraceparent { context.inspectTracestate(fields) }
-        context.adoptB3(fields, isOverruled: hasTraceparent)
+        // Most callers send none of them.
+        if fields.mayContain(ownedNames) { context.adoptFields(fields) }
         if context.traceIDHigh == 0 && context.traceIDLow == 0 {
             context.traceIDHigh = nonZero(&generator)
             context.traceIDLow = nonZero(&generator)
             // Level 2, "Random Trace ID Flag": all of the id is random, so its last 7 bytes are.
             context.isRandom = true
         }
-        if hasBaggageWithinBounds(fields) { context.forms.insert(.baggage) }
-        if hasOneGoodRequestID(fields) {
-            context.forms.insert(.requestID)
-        } else {
+        if !context.forms.contains(.requestID) {
             // RFC 9562 §5.4: version 4, variant 10.
             context.requestIDHigh = generator.next() & ~0xF000 | 0x4000
             context.requestIDLow = generator.next() & (UInt64.max >> 2) | 1 << 63
         }
         return context
+    }
+
+    private mutating func adoptFields(_ fields: FieldBlock) {
+        let hasTraceparent = adoptTraceparent(fields)
+        if hasTraceparent { inspectTracestate(fields) }
+        adoptB3(fields, isOverruled: hasTraceparent)
+        if hasBaggageWithinBounds(fields) { forms.insert(.baggage) }
+        if hasOneGoodRequestID(fields) { forms.insert(.requestID) }
     }
 
     private init(spanID: UInt64, isSampled: Bool) {
@@ -86,7 +90,7 @@ public struct TraceContext: Sendable, Equatable {
         self.isSampled = isSampled
     }
 
-    private static func nonZero(_ generator: inout some RandomNumberGenerator) -> UInt64 {
+    private static func nonZero(_ generator: inout FastRandom) -> UInt64 {
         while true {
             let value = generator.next()
             if value != 0 { return value }
@@ -147,30 +151,51 @@ public struct TraceContext: Sendable, Equatable {
     /// `fields` are those that were adopted from, or a copy of them. Allocates only to join several
     /// `tracestate` lines.
     public func write(into fields: FieldBlock) {
+        if fields.mayContain(ownedNames) { removeReplaced(from: fields) }
         writeTraceparent(into: fields)
-        writeTracestate(into: fields)
         if !forms.isDisjoint(with: [.b3Single, .b3Multiple]) { writeB3(into: fields) }
-        if !forms.contains(.baggage) { fields.removeAll(.baggage) }
         if !forms.contains(.requestID) {
-            fields.removeAll(.xRequestID)
-            var text = FieldText()
-            text.setUUIDLine("X-Request-Id: ", high: requestIDHigh, low: requestIDLow)
-            text.appendLine(to: fields, .xRequestID)
+            let value = fields.append(
+                line: "X-Request-Id: 00000000-0000-0000-0000-000000000000\r\n",
+                nameCount: 12,
+                known: .xRequestID
+            )
+            fields.setUUID(high: requestIDHigh, low: requestIDLow, at: value)
         }
     }
 
-    /// As one whole line: it is written for every request.
-    private func writeTraceparent(into fields: FieldBlock) {
+    private func removeReplaced(from fields: FieldBlock) {
         fields.removeAll(.traceparent)
-        var text = FieldText()
-        text.append("traceparent: 00-")
-        text.append(hex: traceIDHigh)
-        text.append(hex: traceIDLow)
-        text.append(dash)
-        text.append(hex: spanID)
-        text.append(isSampled ? (isRandom ? "-03" : "-01") : (isRandom ? "-02" : "-00"))
-        text.append("\r\n")
-        text.appendLine(to: fields, .traceparent)
+        writeTracestate(into: fields)
+        if !forms.contains(.baggage) { fields.removeAll(.baggage) }
+        if !forms.contains(.requestID) { fields.removeAll(.xRequestID) }
+    }
+
+    private func writeTraceparent(into fields: FieldBlock) {
+        let value = fields.append(
+            line: isSampled
+                ? (isRandom ? Self.sampledRandom : Self.sampled)
+                : (isRandom ? Self.random : Self.plain),
+            nameCount: 11,
+            known: .traceparent
+        )
+        fields.setHex(traceIDHigh, at: value + 3)
+        fields.setHex(traceIDLow, at: value + 19)
+        fields.setHex(spanID, at: value + 36)
+    }
+
+    // Written for every request: so as one line of fixed layout, whose digits are put in place.
+    private static var plain: StaticString {
+        "traceparent: 00-00000000000000000000000000000000-0000000000000000-00\r\n"
+    }
+    private static var sampled: StaticString {
+        "traceparent: 00-00000000000000000000000000000000-0000000000000000-01\r\n"
+    }
+    private static var random: StaticString {
+        "traceparent: 00-00000000000000000000000000000000-0000000000000000-02\r\n"
+    }
+    private static var sampledRandom: StaticString {
+        "traceparent: 00-00000000000000000000000000000000-0000000000000000-03\r\n"
     }
 
     private func writeTracestate(into fields: FieldBlock) {
@@ -257,5 +282,13 @@ public struct TraceContext: Sendable, Equatable {
 
 private let dash = UInt8(ascii: "-")
 
-private let b3MultipleNames = FieldNameSet(.xB3TraceID).with(.xB3SpanID).with(.xB3ParentSpanID)
-    .with(.xB3Sampled).with(.xB3Flags)
+/// Every field that is read here, or written.
+private var ownedNames: FieldNameSet {
+    b3MultipleNames.with(.b3).with(.traceparent).with(.tracestate).with(.baggage)
+        .with(.xRequestID)
+}
+
+private var b3MultipleNames: FieldNameSet {
+    FieldNameSet(.xB3TraceID).with(.xB3SpanID).with(.xB3ParentSpanID).with(.xB3Sampled)
+        .with(.xB3Flags)
+}
