@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 
-from .proxy import Absent, Proxy, Seat, first_line
+from .proxy import ALL, Absent, Proxy, Seat, first_line
 
 _ROOT = pathlib.Path(__file__).resolve().parents[4]
 _LIMITS = {"connections": 100_000, "pendingRequests": 100_000, "requests": 100_000}
@@ -20,7 +20,7 @@ class MeshProxy(Proxy):
     """Metrics, trace fields, identities and policies are on, as in a default mesh."""
 
     name = "mesh-proxy"
-    scenarios = ("S1", "S2", "S3", "S4", "S5h1", "S5h2", "S6h1", "S6h2", "S7")
+    scenarios = ("S1", "S2", "S5h1", "S6h1", "S7")
     ready_line = '"message":"ready"'
 
     def version(self) -> str:
@@ -38,11 +38,10 @@ def configuration(seat: Seat) -> dict:
     """The proxy's configuration for a seat."""
     listen = {"address": "127.0.0.1", "port": seat.listen_port}
     upstream = {"address": "127.0.0.1", "port": seat.upstream_port}
-    protocol = "http2" if seat.upstream.startswith("h2") else "http1"
     mesh = {
         "trustDomain": seat.own.uri.split("/")[2],
         "workload": seat.own.uri,
-        "inbound": {"name": "backend", "limits": _LIMITS, "protocol": protocol},
+        "inbound": {"name": "backend", "limits": _LIMITS, "protocol": _protocol(seat.upstream)},
         "services": [],
         "clusters": [],
     }
@@ -71,7 +70,11 @@ def configuration(seat: Seat) -> dict:
     }]
     mesh["clusters"] = [{
         "name": "backend", "limits": _LIMITS, "endpoints": [{"address": upstream}],
+        "protocol": _protocol(seat.upstream),
         "security": {"mutual": [seat.peer.uri]} if is_mutual else "plaintext",
-        "protocol": protocol,
     }]
     return whole
+
+
+def _protocol(words: str) -> str:
+    return "http2" if words.startswith("h2") else "http1"
