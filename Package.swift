@@ -68,6 +68,7 @@ targets += module("HTTP1", ["HTTP", "Bytes"])
 targets += module("HTTP2", ["CNGHTTP2", "HTTP", "Bytes", "Time"], unsafe: true)
 targets += module("Traffic", ["HTTP", "MeshModel", "Time", "Bytes"])
 targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
+targets += module("DNS", ["Reactor", "MeshModel", "Time", "Bytes"])
 targets += module("ControlProtocol", ["MeshModel"])
 targets += module(
     "Proxy",

@@ -182,6 +182,8 @@ int mesh_original_destination(int fd, struct mesh_address *out) {
     if (getsockopt(fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
                    is_ipv4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, &storage, &length) < 0)
         return -errno;
+    // Unlike other calls this one does not say how much it wrote.
+    length = is_ipv4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     code = store_address(out, &storage, length);
     if (code < 0) return code;
     // Where connections are tracked, the kernel answers for every one of them.
@@ -228,6 +230,51 @@ int mesh_socket_error(int fd) {
     socklen_t length = sizeof error;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0) return errno;
     return error;
+}
+
+static int datagram_socket(const struct mesh_address *address,
+                           int (*call)(int, const struct sockaddr *, socklen_t)) {
+    int fd = socket(family_of(address), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    if (call(fd, (const struct sockaddr *)address->bytes, address->length) < 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+static int call_bind(int fd, const struct sockaddr *a, socklen_t l) { return bind(fd, a, l); }
+static int call_connect(int fd, const struct sockaddr *a, socklen_t l) { return connect(fd, a, l); }
+
+int mesh_datagram_bind(const struct mesh_address *address) {
+    return datagram_socket(address, call_bind);
+}
+
+int mesh_datagram_connect(const struct mesh_address *peer) {
+    return datagram_socket(peer, call_connect);
+}
+
+ssize_t mesh_receive_from(int fd, void *buffer, size_t count, struct mesh_address *source) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    ssize_t n = recvfrom(fd, buffer, count, 0, (struct sockaddr *)&storage, &length);
+    if (n < 0) return -errno;
+    memset(source, 0, sizeof *source);
+    if (length <= sizeof source->bytes) {
+        memcpy(source->bytes, &storage, length);
+        source->length = length;
+    }
+    return n;
+}
+
+ssize_t mesh_send_to(int fd, const void *buffer, size_t count,
+                     const struct mesh_address *destination) {
+    ssize_t n = destination
+        ? sendto(fd, buffer, count, MSG_NOSIGNAL,
+                 (const struct sockaddr *)destination->bytes, destination->length)
+        : send(fd, buffer, count, MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
 }
 
 // The calls of every request go past glibc's wrappers: those make each call a cancellation point,

@@ -97,6 +97,20 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
             .with(.transferEncoding).with(.meshOrigin)
     }
 
+    /// Whether a trailer with this name is not let through (RFC 9110 §6.5.1).
+    ///
+    /// A receiver that merges trailers into the head would frame, route, authenticate or decode by it
+    /// after the decision was made.
+    public var isForbiddenInTrailers: Bool {
+        switch self {
+        case .host, .contentLength, .trailer, .expect, .te, .authorization, .cookie,
+            .contentType, .contentEncoding, .cacheControl, .forwarded, .xForwardedFor,
+            .xForwardedProto, .xForwardedHost, .xForwardedClientCert:
+            true
+        default: isHopByHop
+        }
+    }
+
     /// Finds a name by its bytes; asked for once per head, since each access to it is a call.
     static let index = NameIndex(
         allCases.filter { $0 != .other }.map { (name: $0.spelling, value: $0.rawValue) }

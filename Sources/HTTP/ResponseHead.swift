@@ -27,8 +27,9 @@ public final class ResponseHead {
     /// Whether the sender keeps the connection open after this response.
     public var wantsKeepAlive: Bool { keepAlive }
 
-    /// Whether this is a 1xx response, after which another head follows.
-    public var isInterim: Bool { statusCode < 200 }
+    /// Whether this is a 1xx response, after which another head follows; 101 is none of them, as it
+    /// ends HTTP on its connection.
+    public var isInterim: Bool { statusCode < 200 && statusCode != 101 }
 
     /// Lends the reason phrase as it was received; often empty, never trusted.
     @inlinable
@@ -109,6 +110,7 @@ public final class ResponseHead {
     public static func reason(of status: Int) -> StaticString {
         switch status {
         case 100: "Continue"
+        case 101: "Switching Protocols"
         case 200: "OK"
         case 204: "No Content"
         case 400: "Bad Request"

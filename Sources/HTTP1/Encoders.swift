@@ -20,7 +20,10 @@ public enum RequestEncoder {
         extra: ByteBuffer? = nil,
         to buffer: ByteBuffer
     ) {
-        precondition(bodyLength != .untilClose, "a request cannot end by closing")
+        precondition(
+            bodyLength != .untilClose || head.isWebSocket,
+            "only a tunnel ends by closing"
+        )
         if head.hasLine {
             head.withLine { buffer.append($0) }
             buffer.appendLineEnd()
@@ -32,6 +35,11 @@ public enum RequestEncoder {
         }
         head.fields.appendLines(to: buffer)
         appendFraming(bodyLength, of: head.fields, to: buffer)
+        if head.isWebSocket {
+            buffer.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+            if let extra { buffer.append(extra) }
+            return buffer.appendLineEnd()
+        }
         // RFC 9110 §10.1.4: TE is announced as a field of this connection.
         switch (closes, head.fields.contains(.te)) {
         case (false, false): break
@@ -77,7 +85,9 @@ public enum ResponseEncoder {
         buffer.appendLineEnd()
         head.fields.appendLines(to: buffer)
         appendFraming(framing, of: head.fields, to: buffer)
-        if closes || framing == .untilClose {
+        if head.status == 101 {
+            buffer.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        } else if closes || framing == .untilClose {
             buffer.append("Connection: close\r\n")
         } else if peer == .http10 {
             // RFC 9112 §9.3: HTTP/1.0 closes unless told otherwise.

@@ -124,18 +124,3 @@ final class FieldSectionReader {
             : .tooManyFields(field: field, limit: countMax)
     }
 }
-
-extension FieldName {
-    /// Whether a trailer with this name is refused (RFC 9110 §6.5.1): a receiver that merges
-    /// trailers into the head would frame, route, authenticate or decode by it after the decision
-    /// was made.
-    var isForbiddenInTrailers: Bool {
-        switch self {
-        case .host, .contentLength, .trailer, .expect, .te, .authorization, .cookie,
-            .contentType, .contentEncoding, .cacheControl, .forwarded, .xForwardedFor,
-            .xForwardedProto, .xForwardedHost, .xForwardedClientCert:
-            true
-        default: isHopByHop
-        }
-    }
-}

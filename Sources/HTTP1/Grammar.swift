@@ -13,12 +13,6 @@ enum Grammar {
         isMember(byte, low: 0x03FF_6CFA_0000_0000, high: 0x57FF_FFFF_C7FF_FFFE)
     }
 
-    /// unreserved and sub-delims of RFC 3986 §3.2.2: a registered name without percent-encoding.
-    @inline(__always)
-    static func isRegisteredName(_ byte: UInt8) -> Bool {
-        isMember(byte, low: 0x2BFF_7FD2_0000_0000, high: 0x47FF_FFFE_87FF_FFFE)
-    }
-
     /// How many bytes at the start of `bytes` are a token.
     @inline(__always)
     static func tokenCount(_ bytes: Span<UInt8>) -> Int {
@@ -76,62 +70,6 @@ enum Grammar {
             value = product + UInt64(byte - 0x30)
         }
         return value
-    }
-
-    struct Authority {
-        var hostCount: Int
-        var port: UInt16?
-    }
-
-    /// Splits `host[:port]` (RFC 9110 §7.2), or nil when it is not one.
-    ///
-    /// User information is refused (RFC 9110 §4.2.4), as is an empty host (§4.2.1). An empty port
-    /// is the default one (RFC 3986 §3.2.3).
-    static func authority(_ bytes: Span<UInt8>) -> Authority? {
-        guard let hostCount = hostCount(bytes) else { return nil }
-        guard hostCount < bytes.count else { return Authority(hostCount: hostCount, port: nil) }
-        guard bytes[hostCount] == UInt8(ascii: ":") else { return nil }
-        guard hostCount + 1 < bytes.count else {
-            return Authority(hostCount: hostCount, port: nil)
-        }
-        guard bytes.count - hostCount - 1 <= 5,
-            let port = decimal(bytes.extracting((hostCount + 1)..<bytes.count)),
-            port > 0, port <= UInt64(UInt16.max)
-        else { return nil }
-        return Authority(hostCount: hostCount, port: UInt16(port))
-    }
-
-    /// How many bytes the host at the start of `bytes` has, or nil when there is none.
-    private static func hostCount(_ bytes: Span<UInt8>) -> Int? {
-        guard !bytes.isEmpty else { return nil }
-        if bytes[0] == UInt8(ascii: "[") { return literalCount(bytes) }
-        var index = 0
-        while let unusual = bytes.firstUnusualInName(from: index) {
-            index = unusual + 1
-            switch bytes[unusual] {
-            case UInt8(ascii: ":"): return unusual > 0 ? unusual : nil
-            case UInt8(ascii: "%"):
-                guard index + 1 < bytes.count, hexValue(bytes[index]) != nil,
-                    hexValue(bytes[index + 1]) != nil
-                else { return nil }
-                index += 2
-            default: guard isRegisteredName(bytes[unusual]) else { return nil }
-            }
-        }
-        return bytes.count
-    }
-
-    /// How many bytes `[…]` has: the shape of an IPv6 address; whoever dials it parses it.
-    private static func literalCount(_ bytes: Span<UInt8>) -> Int? {
-        guard let close = bytes.firstIndex(of: UInt8(ascii: "]")), close >= 3 else { return nil }
-        var hasColon = false
-        for index in 1..<close {
-            let byte = bytes[index]
-            if byte == UInt8(ascii: ":") { hasColon = true }
-            guard hexValue(byte) != nil || byte == UInt8(ascii: ":") || byte == UInt8(ascii: ".")
-            else { return nil }
-        }
-        return hasColon ? close + 1 : nil
     }
 
     /// A field name as an error may show it: at most 40 bytes, nothing but token characters.

@@ -61,6 +61,15 @@ public final class RequestDecoder {
         }
     }
 
+    /// The WebSocket that the current head asks for does not come about: what follows is the next
+    /// request.
+    public func refuseWebSocket() {
+        precondition(head.isWebSocket && state == .body, "no tunnel was asked for")
+        body.begin(.none)
+        state = .start
+        hasSkippedEmptyLine = false
+    }
+
     /// Gives memory back while the connection is idle; the last head is gone after it.
     public func releaseMemory() {
         precondition(isIdle, "a request is being decoded")
@@ -209,7 +218,7 @@ public final class RequestDecoder {
             end += 1
         }
         let authority = target.extracting(start..<end)
-        guard let parts = Grammar.authority(authority) else { throw .invalidHost }
+        guard let parts = Authority(authority) else { throw .invalidHost }
         head.set(scheme: scheme)
         head.set(authority: authority, hostCount: parts.hostCount, port: parts.port)
         let rest = target.extracting(end..<target.count)
@@ -237,6 +246,21 @@ public final class RequestDecoder {
             expectsContinue: framing.expectsContinue,
             wantsKeepAlive: framing.keepsAlive(head.version)
         )
+        if head.fields.contains(.upgrade), asksForWebSocket { head.setWebSocket() }
+    }
+
+    /// RFC 6455 §4.1. Any other upgrade, and one that is not as it must be, is ignored, as a server
+    /// may do (RFC 9110 §7.8): what follows the head is then the next request.
+    private var asksForWebSocket: Bool {
+        let fields = head.fields
+        guard head.method == .get, head.version == .http11, head.bodyLength == .none,
+            fields.hasToken("upgrade", in: .connection),
+            fields.hasToken("websocket", in: .upgrade),
+            let key = fields.firstIndex(of: .secWebSocketKey),
+            fields.firstIndex(of: .secWebSocketKey, from: key + 1) == nil
+        else { return false }
+        // 16 bytes in Base64.
+        return fields.withValue(at: key) { $0.count == 24 }
     }
 
     private func finishAuthority(hostIndex: Int?) throws(HTTP1Error) {
@@ -249,7 +273,7 @@ public final class RequestDecoder {
         let isAbsolute = head.scheme != nil
         try head.fields.withValue(at: hostIndex) { (value) throws(HTTP1Error) in
             if !isAbsolute, head.setAuthority(ifUnchanged: value) { return }
-            guard let parts = Grammar.authority(value) else { throw .invalidHost }
+            guard let parts = Authority(value) else { throw .invalidHost }
             if !isAbsolute {
                 head.set(authority: value, hostCount: parts.hostCount, port: parts.port)
             }

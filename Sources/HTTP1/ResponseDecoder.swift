@@ -17,6 +17,7 @@ public final class ResponseDecoder {
     private let body: BodyReader
     private var state = State.start
     private var expected: Method?
+    private var mayUpgrade = false
     private var interimCount = 0
     private var failure: HTTP1Error?
 
@@ -42,9 +43,13 @@ public final class ResponseDecoder {
     ///
     /// Must be called before each response; the method decides whether there is a body. Bytes that
     /// come without it are an error, not the answer to whatever is sent next.
-    public func expect(method: Method) {
+    ///
+    /// `webSocket`: the request asked for one, so that 101 may come; the body is then a tunnel, which
+    /// ends with the connection.
+    public func expect(method: Method, webSocket: Bool = false) {
         precondition(isIdle && expected == nil, "the last response has not ended")
         expected = method
+        mayUpgrade = webSocket
     }
 
     /// Finds the next event in `input` from `offset` on, and moves `offset` behind what it used.
@@ -160,6 +165,7 @@ public final class ResponseDecoder {
 
     private func finishHead() throws(HTTP1Error) {
         let framing = try Framing(head.fields, version: head.version)
+        if head.status == 101 { return try finishUpgrade() }
         if head.isInterim { return try finishInterimHead(framing) }
         let length = bodyLength(framing)
         if head.status == 204 { head.fields.removeAll(.contentLength) }
@@ -172,8 +178,6 @@ public final class ResponseDecoder {
     }
 
     private func finishInterimHead(_ framing: Framing) throws(HTTP1Error) {
-        // We never forward Upgrade, so nobody asked for another protocol on this connection.
-        guard head.status != 101 else { throw .unexpectedUpgrade }
         interimCount += 1
         guard interimCount <= limits.interimResponseCountMax else {
             throw .tooManyInterimResponses(limit: limits.interimResponseCountMax)
@@ -182,6 +186,20 @@ public final class ResponseDecoder {
         head.fields.removeAll(.contentLength)
         head.set(bodyLength: .none, wantsKeepAlive: framing.keepsAlive(head.version))
         state = .start
+    }
+
+    /// RFC 9110 §15.2.2: only to what was asked for.
+    private func finishUpgrade() throws(HTTP1Error) {
+        guard mayUpgrade, head.version == .http11,
+            head.fields.hasToken("upgrade", in: .connection),
+            head.fields.hasToken("websocket", in: .upgrade)
+        else { throw .unexpectedUpgrade }
+        // Neither has a meaning here (RFC 9110 §8.6, RFC 9112 §6.1).
+        head.fields.removeAll(.contentLength)
+        head.fields.removeAll(.transferEncoding)
+        head.set(bodyLength: .untilClose, wantsKeepAlive: false)
+        body.begin(.untilClose)
+        state = .body
     }
 
     /// RFC 9112 §6.3, in its order.

@@ -46,8 +46,21 @@ public enum HTTP2Error: Error, Equatable, Sendable {
     case flood(HTTP2Flood)
     /// The owner ended the connection with `terminate`.
     case terminated(code: UInt32)
+    /// The owner ended the connection with `close`.
+    case closed
     /// The codec itself failed, out of memory most likely.
     case internalError
+
+    /// What our GOAWAY says, or nil when there is none.
+    var code: UInt32? {
+        switch self {
+        case .protocolError(let code), .terminated(let code): code
+        case .notHTTP2: HTTP2ErrorCode.protocolError
+        case .flood: HTTP2ErrorCode.enhanceYourCalm
+        case .closed: nil
+        case .internalError: HTTP2ErrorCode.internalError
+        }
+    }
 
     /// A label of metrics.
     public var reason: StaticString {
@@ -68,6 +81,7 @@ public enum HTTP2Error: Error, Equatable, Sendable {
             case .headerBytes: "flood_header_bytes"
             }
         case .terminated: "terminated"
+        case .closed: "closed"
         case .internalError: "internal_error"
         }
     }

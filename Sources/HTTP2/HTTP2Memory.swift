@@ -1,7 +1,84 @@
-/// What the HTTP/2 connections of one worker share: the allocator of nghttp2 and scratch space.
+import Bytes
+import CNGHTTP2
+
+/// What the HTTP/2 connections of one worker share: nghttp2's settings of a role, the allocator, and
+/// buffers that only traffic needs.
 ///
 /// Worker-confined; every connection keeps it alive.
 public final class HTTP2Memory {
+    let callbacks: OpaquePointer
+    let provider = makeDataProvider()
+    /// Where the fields of a head are listed for nghttp2, which copies them at once.
+    let fieldList = FieldList()
+    /// A name or value that is put together on the way.
+    let scratch = ByteBuffer()
+    /// A status code.
+    let digits = ByteBuffer(capacity: 32)
+    private var buffers: [ByteBuffer] = []
+
     /// Makes the memory of one worker.
-    public init() {}
+    public init() {
+        callbacks = makeCallbacks()
+        buffers.reserveCapacity(HTTP2Memory.buffersMax)
+    }
+
+    deinit { nghttp2_session_callbacks_del(callbacks) }
+
+    /// Lends an empty buffer; most streams need one for the time of a turn, so few are warm enough
+    /// for all.
+    func takeBuffer() -> ByteBuffer { buffers.popLast() ?? ByteBuffer() }
+
+    /// Takes a buffer back, and its memory unless it is unusually much.
+    func give(_ buffer: ByteBuffer) {
+        guard buffers.count < HTTP2Memory.buffersMax else { return }
+        if buffer.capacity > HTTP2Memory.retainedBytesMax {
+            buffer.release()
+        } else {
+            buffer.clear()
+        }
+        buffers.append(buffer)
+    }
+
+    private static let buffersMax = 32
+    private static let retainedBytesMax = 256 << 10
+}
+
+/// A growable array of nghttp2's name-value pairs.
+final class FieldList {
+    private var base: UnsafeMutablePointer<nghttp2_nv>
+    private var capacity = 64
+    private(set) var count = 0
+
+    init() { base = .allocate(capacity: capacity) }
+
+    deinit { base.deallocate() }
+
+    var start: UnsafeMutablePointer<nghttp2_nv> { base }
+
+    func clear() { count = 0 }
+
+    /// Adds a pair that must stay where it is until the list is submitted.
+    func add(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, flags: UInt8) {
+        if count == capacity { grow() }
+        base[count] = nghttp2_nv(
+            name: bytes(name),
+            value: bytes(value),
+            namelen: name.count,
+            valuelen: value.count,
+            flags: flags
+        )
+        count += 1
+    }
+
+    private func bytes(_ span: UnsafeRawBufferPointer) -> UnsafeMutablePointer<UInt8>? {
+        UnsafeMutablePointer(mutating: span.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    }
+
+    private func grow() {
+        let wider = UnsafeMutablePointer<nghttp2_nv>.allocate(capacity: capacity * 2)
+        wider.update(from: base, count: count)
+        base.deallocate()
+        base = wider
+        capacity *= 2
+    }
 }

@@ -25,6 +25,9 @@ public struct HTTP2Settings: Sendable, Equatable {
     /// Body bytes waiting, below which a congested stream is relieved.
     public var relievedBytes = 32 << 10
 
+    /// Whether requests are sent with the scheme `https`.
+    public var isSecure = false
+
     /// How long the allowances below last; then they start again.
     public var floodWindow = Duration.seconds(10)
     /// Streams that a peer may reset in that time beside one for each stream that ended well

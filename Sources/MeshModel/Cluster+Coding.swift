@@ -4,11 +4,13 @@ extension Cluster {
     static func decode(_ cursor: ConfigCursor) -> Cluster? {
         guard
             let object = cursor.object(fields: [
-                "name", "security", "endpoints", "connectTimeout", "idleTimeout", "limits",
+                "name", "security", "protocol", "endpoints", "connectTimeout", "idleTimeout",
+                "limits",
             ])
         else { return nil }
         let name = object.required("name") { $0.string(.name) }
         let security = object.required("security", ClusterSecurity.decode)
+        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
         let endpoints = object.required("endpoints") {
             $0.array(count: 0...Limits.endpointsMax, of: Endpoint.decode)
         }
@@ -20,7 +22,7 @@ extension Cluster {
         }
         let limits = object.optional("limits", default: .default, ClusterLimits.decode)
         guard let name, let security, let endpoints, let connectTimeout, let idleTimeout,
-            let limits
+            let limits, let proto
         else { return nil }
         return Cluster(
             name: name,
@@ -28,7 +30,8 @@ extension Cluster {
             endpoints: endpoints,
             connectTimeout: connectTimeout,
             idleTimeout: idleTimeout,
-            limits: limits
+            limits: limits,
+            protocol: proto
         )
     }
 
@@ -36,6 +39,7 @@ extension Cluster {
         writer.object { writer in
             writer.field("name", name)
             writer.field("security", security.encode)
+            writer.field("protocol", `protocol`.rawValue)
             writer.field("endpoints") { $0.array(endpoints) { $1.encode(&$0) } }
             writer.field("connectTimeout", connectTimeout)
             writer.field("idleTimeout", idleTimeout)
@@ -77,15 +81,14 @@ extension ClusterSecurity {
 }
 
 extension Endpoint {
-    /// `{"address": {"address": …, "port": …}}` or `{"name": …, "port": …}`.
+    /// `{"address": {"address": …, "port": …}}`, or `{"name": …, "port": …}` of a name.
     static func decode(_ cursor: ConfigCursor) -> Endpoint? {
-        guard case .object = cursor.node.value, cursor.node["name"] != nil else {
-            return cursor.object(fields: ["address", "name", "port"]).flatMap { object in
-                object.cursor("port")?.report("only with name", allowed: "inside address")
-                return object.required("address") { $0.socketAddress(ports: Limits.port) }
-            }.map { Endpoint(address: $0) }
-        }
         guard let object = cursor.object(fields: ["address", "name", "port"]) else { return nil }
+        guard object.cursor("name") != nil else {
+            object.cursor("port")?.report("only beside name", allowed: "the port inside address")
+            return object.required("address") { $0.socketAddress(ports: Limits.port) }
+                .map { Endpoint(address: $0) }
+        }
         if object.cursor("address") != nil {
             cursor.report("ambiguous", allowed: "exactly one of address, name")
         }

@@ -28,7 +28,7 @@ public struct HTTP2Limits: Sendable, Equatable {
     /// stops no other; a round trip's worth of bytes is enough: 10 Gbit/s at 3 ms.
     public let connectionWindow: Int
     /// Body bytes held for all stalled streams of a connection, past which its window is not
-    /// refilled; default 8 MiB, 65_535...1_073_741_824.
+    /// refilled; default 8 MiB, not less than `streamWindowMax`, up to 1_073_741_824.
     ///
     /// With it a peer can make us hold at most this and `connectionWindow`.
     public let heldBytesMax: Int
@@ -107,6 +107,7 @@ public struct HTTP2Limits: Sendable, Equatable {
         precondition(initialStreamWindow <= streamWindowMax)
         precondition(Limits.connectionWindow.contains(connectionWindow))
         precondition(Limits.connectionWindow.contains(heldBytesMax))
+        precondition(streamWindowMax <= heldBytesMax)
         precondition(Limits.headerTableBytes.contains(headerTableBytes))
         precondition(keepAliveInterval.map(\.isTimeLimit) ?? true)
         precondition(keepAliveTimeout.isTimeLimit)

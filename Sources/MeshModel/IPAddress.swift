@@ -22,6 +22,11 @@ public struct IPAddress: Sendable, Hashable {
             : bytes.dropLast().allSatisfy { $0 == 0 } && bytes[15] == 1
     }
 
+    /// Whether it names a group: 224.0.0.0/4 or ff00::/8.
+    public var isMulticast: Bool {
+        bytes.count == 4 ? (224...239).contains(bytes[0]) : bytes[0] == 0xff
+    }
+
     /// Whether it stands for every address of the machine when listening: 0.0.0.0 or ::.
     public var isUnspecified: Bool { bytes.allSatisfy { $0 == 0 } }
 }

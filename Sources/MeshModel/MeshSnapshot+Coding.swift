@@ -36,7 +36,7 @@ extension MeshSnapshot {
         guard
             let object = cursor.object(fields: [
                 "version", "trustDomain", "workload", "trustBundle", "inbound", "services",
-                "clusters",
+                "clusters", "unknownDestinations",
             ])
         else { return nil }
         let version: UInt64?
@@ -62,8 +62,11 @@ extension MeshSnapshot {
         let clusters = object.required("clusters") {
             $0.array(count: 0...Limits.clustersMax, of: Cluster.decode)
         }
+        let unknownDestinations = object.optional("unknownDestinations", default: .pass) {
+            $0.oneOf(UnknownDestinations.self)
+        }
         guard let version, let trustDomain, let workload, let trustBundle, let inbound,
-            let services, let clusters
+            let services, let clusters, let unknownDestinations
         else { return nil }
         do {
             return try MeshSnapshot(
@@ -73,7 +76,8 @@ extension MeshSnapshot {
                 trustBundle: trustBundle,
                 inbound: inbound,
                 services: services,
-                clusters: clusters
+                clusters: clusters,
+                unknownDestinations: unknownDestinations
             )
         } catch {
             cursor.report(error)
@@ -92,6 +96,7 @@ extension MeshSnapshot {
             writer.field("inbound", inbound.encode)
             writer.field("services") { $0.array(services) { $1.encode(&$0) } }
             writer.field("clusters") { $0.array(clusters) { $1.encode(&$0) } }
+            writer.field("unknownDestinations", unknownDestinations.rawValue)
         }
         return writer.text
     }
@@ -153,6 +158,11 @@ extension ConfigCursor {
         return SocketAddress(address: address, port: port)
     }
 
+    /// An IPv4 or IPv6 address.
+    public func ipAddress() -> IPAddress? {
+        ipLiteral().flatMap { IPAddress($0) }
+    }
+
     /// An IPv4 or IPv6 literal.
     public func ipLiteral() -> String? {
         string(
@@ -174,12 +184,24 @@ extension SocketAddress {
 
 extension InboundService {
     static func decode(_ cursor: ConfigCursor) -> InboundService? {
-        guard let object = cursor.object(fields: ["name", "timeouts", "limits"]) else { return nil }
+        guard
+            let object = cursor.object(fields: ["name", "timeouts", "limits", "protocol", "ports"])
+        else { return nil }
         let name = object.required("name") { $0.string(.name) }
         let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
         let limits = object.optional("limits", default: .default, ClusterLimits.decode)
-        guard let name, let timeouts, let limits else { return nil }
-        return InboundService(name: name, timeouts: timeouts, limits: limits)
+        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
+        let ports = object.optional("ports", default: []) {
+            $0.array(count: 0...Limits.inboundPortsMax, of: InboundPort.decode)
+        }
+        guard let name, let timeouts, let limits, let proto, let ports else { return nil }
+        return InboundService(
+            name: name,
+            timeouts: timeouts,
+            limits: limits,
+            protocol: proto,
+            ports: ports
+        )
     }
 
     func encode(_ writer: inout JSONWriter) {
@@ -187,25 +209,63 @@ extension InboundService {
             writer.field("name", name)
             writer.field("timeouts", timeouts.encode)
             writer.field("limits", limits.encode)
+            writer.field("protocol", `protocol`.rawValue)
+            writer.field("ports") { $0.array(ports) { $1.encode(&$0) } }
+        }
+    }
+}
+
+extension InboundPort {
+    static func decode(_ cursor: ConfigCursor) -> InboundPort? {
+        guard let object = cursor.object(fields: ["port", "protocol", "timeouts"]) else {
+            return nil
+        }
+        let port = object.required("port") { $0.integer(in: Limits.port) }
+        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
+        let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
+        guard let port, let proto, let timeouts else { return nil }
+        return InboundPort(port: UInt16(port), protocol: proto, timeouts: timeouts)
+    }
+
+    func encode(_ writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("port", port)
+            writer.field("protocol", `protocol`.rawValue)
+            writer.field("timeouts", timeouts.encode)
         }
     }
 }
 
 extension VirtualService {
     static func decode(_ cursor: ConfigCursor) -> VirtualService? {
-        guard let object = cursor.object(fields: ["name", "hosts", "port", "routes"]) else {
-            return nil
-        }
+        guard
+            let object = cursor.object(fields: [
+                "name", "hosts", "port", "protocol", "addresses", "routes",
+            ])
+        else { return nil }
         let name = object.required("name") { $0.string(.name) }
         let hosts = object.required("hosts") {
             $0.array(count: 1...Limits.hostsMax) { $0.string(.host) }
         }
         let port = object.optional("port", default: 80) { $0.integer(in: Limits.port) }
+        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
+        let addresses = object.optional("addresses", default: []) { field in
+            field.array(count: 0...Limits.addressesMax) { $0.ipAddress() }
+        }
         let routes = object.required("routes") {
             $0.array(count: 1...Limits.routesMax, of: Route.decode)
         }
-        guard let name, let hosts, let port, let routes else { return nil }
-        return VirtualService(name: name, hosts: hosts, port: UInt16(port), routes: routes)
+        guard let name, let hosts, let port, let proto, let addresses, let routes else {
+            return nil
+        }
+        return VirtualService(
+            name: name,
+            hosts: hosts,
+            port: UInt16(port),
+            routes: routes,
+            protocol: proto,
+            addresses: addresses
+        )
     }
 
     func encode(_ writer: inout JSONWriter) {
@@ -213,6 +273,8 @@ extension VirtualService {
             writer.field("name", name)
             writer.field("hosts") { $0.array(hosts) { $0.string($1) } }
             writer.field("port", port)
+            writer.field("protocol", `protocol`.rawValue)
+            writer.field("addresses") { $0.array(addresses) { $0.string($1.description) } }
             writer.field("routes") { $0.array(routes) { $1.encode(&$0) } }
         }
     }

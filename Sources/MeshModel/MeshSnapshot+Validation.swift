@@ -9,6 +9,9 @@ extension MeshSnapshot {
         checkBounds(&problems)
         checkNames(&problems)
         checkRoutes(&problems)
+        checkProtocols(&problems)
+        checkAddresses(&problems)
+        checkInboundPorts(&problems)
         return problems
     }
 
@@ -147,12 +150,146 @@ extension MeshSnapshot {
         }
     }
 
+    /// Opaque connections have no requests, so nothing that speaks of requests may stand there.
+    private func checkProtocols(_ problems: inout [ConfigError]) {
+        let protocols = Dictionary(
+            clusters.map { ($0.name, $0.protocol) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        for (index, service) in services.enumerated() {
+            let isTCP = service.protocol == .tcp
+            if isTCP, service.routes.count > 1 {
+                problems.append(
+                    ConfigError(
+                        path: Self.path("services", index).field("routes"),
+                        problem: "a tcp service has one route",
+                        value: "\(service.routes.count) routes",
+                        allowed: "one route that matches everything"
+                    )
+                )
+            }
+            for (position, route) in service.routes.enumerated() {
+                let path = Self.path("services", index).field("routes").index(position)
+                if isTCP, route.match != .everything {
+                    problems.append(
+                        ConfigError(
+                            path: path.field("match"),
+                            problem: "a tcp service has no requests to match",
+                            allowed: "without it"
+                        )
+                    )
+                }
+                if isTCP { checkNoRequest(route.timeouts, at: path, &problems) }
+                for (number, backend) in route.backends.enumerated() {
+                    guard let theirs = protocols[backend.cluster] else { continue }
+                    let fits = isTCP ? theirs == .tcp || theirs == .auto : theirs != .tcp
+                    if fits { continue }
+                    problems.append(
+                        ConfigError(
+                            path: path.field("backends").index(number).field("cluster"),
+                            problem: "a service of protocol \(service.protocol) cannot use a "
+                                + "cluster of protocol \(theirs)",
+                            value: backend.cluster
+                        )
+                    )
+                }
+            }
+        }
+    }
+
+    private func checkNoRequest(
+        _ timeouts: RouteTimeouts,
+        at path: ConfigPath,
+        _ problems: inout [ConfigError]
+    ) {
+        guard let request = timeouts.request else { return }
+        problems.append(
+            ConfigError(
+                path: path.field("timeouts").field("request"),
+                problem: "tcp has no requests to limit",
+                value: request.gatewayText,
+                allowed: "without it; streamIdle limits silence"
+            )
+        )
+    }
+
+    private func checkAddresses(_ problems: inout [ConfigError]) {
+        var owners: [AddressAndPort: String] = [:]
+        var hosts: [String: (service: String, addresses: Set<IPAddress>)] = [:]
+        for (index, service) in services.enumerated() {
+            let path = Self.path("services", index).field("addresses")
+            for (position, address) in service.addresses.enumerated() {
+                if address.isLoopback || address.isUnspecified || address.isMulticast {
+                    problems.append(
+                        ConfigError(
+                            path: path.index(position),
+                            problem: "cannot stand for a service",
+                            value: address.description,
+                            allowed: "an address that is not loopback, unspecified or multicast"
+                        )
+                    )
+                }
+                let key = AddressAndPort(address: address, port: service.port)
+                guard let owner = owners.updateValue(service.name, forKey: key) else { continue }
+                problems.append(
+                    ConfigError(
+                        path: path.index(position),
+                        problem: "service \(owner) has this address on port "
+                            + "\(service.port) already",
+                        value: address.description
+                    )
+                )
+            }
+            // A name resolves without a port: an address that only one of the ports has would be
+            // given out for the others, too.
+            let addresses = Set(service.addresses)
+            for host in service.hosts {
+                guard let first = hosts[host] else {
+                    hosts[host] = (service.name, addresses)
+                    continue
+                }
+                if first.addresses == addresses { continue }
+                problems.append(
+                    ConfigError(
+                        path: path,
+                        problem: "service \(first.service) has the host \(host), too, "
+                            + "with other addresses",
+                        allowed: "the same addresses on all ports of a host"
+                    )
+                )
+            }
+        }
+    }
+
+    private func checkInboundPorts(_ problems: inout [ConfigError]) {
+        let root = ConfigPath.root.field("inbound")
+        if inbound.protocol == .tcp { checkNoRequest(inbound.timeouts, at: root, &problems) }
+        var seen: Set<UInt16> = []
+        for (index, port) in inbound.ports.enumerated() {
+            let path = root.field("ports").index(index)
+            if port.protocol == .tcp { checkNoRequest(port.timeouts, at: path, &problems) }
+            if seen.insert(port.port).inserted { continue }
+            problems.append(
+                ConfigError(
+                    path: path.field("port"),
+                    problem: "the port stands twice in ports",
+                    value: "\(port.port)"
+                )
+            )
+        }
+    }
+
     private static func path(_ field: String, _ index: Int) -> ConfigPath {
         ConfigPath.root.field(field).index(index)
     }
 
     private struct HostAndPort: Hashable {
         let host: String
+        let port: UInt16
+    }
+
+    private struct AddressAndPort: Hashable {
+        let address: IPAddress
         let port: UInt16
     }
 }

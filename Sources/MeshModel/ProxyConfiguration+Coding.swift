@@ -25,10 +25,11 @@ extension ProxyConfiguration {
         guard
             let object = cursor.object(fields: [
                 "workers", "admin", "outbound", "inbound", "identity", "controller",
-                "dataDirectory", "accessLog", "drain", "limits", "mesh",
+                "dataDirectory", "accessLog", "drain", "limits", "http2", "detection",
+                "tcpListeners", "interception", "dns", "mesh",
             ])
         else { return nil }
-        let errorsBefore = cursor.diagnostics.errors.count
+        let errorsBefore = cursor.diagnostics.errorCount
         let workers = object.optional("workers", default: 1) { $0.integer(in: Limits.workers) }
         let admin = object.optional("admin", default: .loopback(port: 15_000)) {
             $0.socketAddress(
@@ -53,10 +54,18 @@ extension ProxyConfiguration {
         }
         let drain = object.optional("drain", default: .default, DrainSettings.decode)
         let limits = object.optional("limits", default: .default, RequestLimits.decode)
+        let http2 = object.optional("http2", default: .default, HTTP2Limits.decode)
+        let detection = object.optional("detection", default: .default, DetectionSettings.decode)
+        let tcpListeners = object.optional("tcpListeners", default: []) {
+            $0.array(count: 0...Limits.tcpListenersMax, of: TCPListener.decode)
+        }
+        let interception = object.ifPresent("interception", Interception.decode)
+        let dns = object.optional("dns", default: .default, DNSConfiguration.decode)
         let mesh = object.ifPresent("mesh") { MeshSnapshot.decode($0, from: .staticFile) }
         // An optional part that did not decode would look absent to the checks between parts.
-        guard cursor.diagnostics.errors.count == errorsBefore,
-            let workers, let admin, let accessLog, let drain, let limits
+        guard cursor.diagnostics.errorCount == errorsBefore,
+            let workers, let admin, let accessLog, let drain, let limits, let http2,
+            let detection, let tcpListeners, let dns
         else { return nil }
         do {
             return try ProxyConfiguration(
@@ -70,80 +79,17 @@ extension ProxyConfiguration {
                 accessLog: accessLog,
                 drain: drain,
                 limits: limits,
+                http2: http2,
+                detection: detection,
+                tcpListeners: tcpListeners,
+                interception: interception,
+                dns: dns,
                 mesh: mesh
             )
         } catch {
             cursor.report(error)
             return nil
         }
-    }
-
-    /// Everything at odds between the parts.
-    func crossReferenceErrors() -> [ConfigError] {
-        var problems: [ConfigError] = []
-        func report(
-            _ field: String,
-            _ problem: String,
-            value: String? = nil,
-            allowed: String? = nil
-        ) {
-            problems.append(
-                ConfigError(
-                    path: field.isEmpty ? .root : ConfigPath.root.field(field),
-                    problem: problem,
-                    value: value,
-                    allowed: allowed
-                )
-            )
-        }
-        // It answers without authentication, and shows peers and certificates.
-        if !admin.isLoopback {
-            report(
-                "admin",
-                "must not be reachable from outside",
-                value: admin.description,
-                allowed: "a loopback address"
-            )
-        }
-        if outbound == nil, inbound == nil {
-            report("", "nothing to do", allowed: "outbound, inbound or both")
-        }
-        switch (controller, mesh) {
-        case (nil, nil): report("", "no mesh", allowed: "exactly one of controller, mesh")
-        case (.some, .some):
-            report("mesh", "ambiguous", allowed: "exactly one of controller, mesh")
-        case (.some, nil):
-            if dataDirectory == nil { report("dataDirectory", "required with controller") }
-            if identity != nil {
-                report("identity", "the controller gives the identity", allowed: "without it")
-            }
-        case (nil, .some(let mesh)):
-            if identity == nil, let user = firstUserOfTLS(mesh) {
-                report("identity", "required by mTLS of \(user)")
-            }
-            if dataDirectory != nil {
-                report("dataDirectory", "used only with controller", allowed: "without it")
-            }
-        }
-        if drain.propagation > drain.gracePeriod {
-            report(
-                "drain",
-                "propagation is longer than gracePeriod",
-                value: drain.propagation.gatewayText,
-                allowed: drain.gracePeriod.gatewayText
-            )
-        }
-        let listeners = [admin, outbound, inbound?.listen].compactMap(\.self)
-        for (index, listener) in listeners.enumerated()
-        where listener.port != 0 && listeners[..<index].contains(listener) {
-            report("", "two listeners on one address", value: listener.description)
-        }
-        return problems
-    }
-
-    private func firstUserOfTLS(_ mesh: MeshSnapshot) -> String? {
-        if let inbound, !inbound.plaintext { return "inbound" }
-        return mesh.clusters.first { $0.security != .plaintext }.map { "cluster \($0.name)" }
     }
 }
 

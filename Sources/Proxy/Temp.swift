@@ -1,3 +1,2 @@
 import HTTP2
 extension HTTP2Connection { var isReadingHead: Bool { false } }
-extension HTTP2Stream { func stopReceiving() {} }

@@ -38,6 +38,28 @@ public enum Files {
         return Array(bytes[..<count])
     }
 
+    /// What changes when a file is replaced or written to.
+    public struct Stamp: Sendable, Equatable {
+        let device: UInt64
+        let inode: UInt64
+        let bytes: Int64
+        let seconds: Int64
+        let nanoseconds: Int64
+    }
+
+    /// The stamp of the file `path` leads to; nil when there is none.
+    public static func stamp(_ path: String) -> Stamp? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return Stamp(
+            device: UInt64(status.st_dev),
+            inode: UInt64(status.st_ino),
+            bytes: Int64(status.st_size),
+            seconds: Int64(status.st_mtim.tv_sec),
+            nanoseconds: Int64(status.st_mtim.tv_nsec)
+        )
+    }
+
     /// Replaces a file so that after a crash it holds either the old or the new content whole.
     ///
     /// The file is readable and writable by its owner alone.

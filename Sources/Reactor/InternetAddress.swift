@@ -1,7 +1,7 @@
 import CLinux
 
 /// An IPv4 or IPv6 address with port in the form the kernel takes, ready for repeated connects.
-public struct InternetAddress: Sendable {
+public struct InternetAddress: Sendable, Hashable {
     var raw: mesh_address
 
     /// Traps unless `bytes` has 4 or 16 bytes (network order).
@@ -26,6 +26,17 @@ public struct InternetAddress: Sendable {
 
     /// The port.
     public var port: UInt16 { parts.port }
+
+    /// Whether family, address and port are the same.
+    public static func == (left: InternetAddress, right: InternetAddress) -> Bool {
+        left.parts == right.parts
+    }
+
+    /// Hashes family, address and port.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(bytes)
+        hasher.combine(port)
+    }
 
     private var parts: (bytes: [UInt8], port: UInt16) {
         var bytes = [UInt8](repeating: 0, count: 16)

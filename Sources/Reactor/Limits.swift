@@ -9,6 +9,8 @@ public enum ReactorLimits {
     public static let receiveBytesMax = 65_536
     /// Receive calls for one connection in one turn before the others get theirs.
     public static let receivesPerTurnMax = 4
+    /// Datagrams taken from one socket in one turn.
+    public static let datagramsPerTurnMax = 64
     /// Connections accepted by one listener in one turn.
     public static let acceptsPerTurnMax = 64
     /// Readiness events taken in one turn.

@@ -17,14 +17,6 @@ struct GrammarTests {
         }
     }
 
-    @Test("registered names hold what RFC 3986 §3.2.2 allows, and no other byte")
-    func registeredName() {
-        let members = alphanumeric.union("-._~!$&'()*+,;=".utf8)
-        for byte in UInt8.min ... .max {
-            #expect(Grammar.isRegisteredName(byte) == members.contains(byte), "\(byte)")
-        }
-    }
-
     @Test("hexadecimal digits have their values, and no other byte has one")
     func hexadecimal() {
         for byte in UInt8.min ... .max {

@@ -27,6 +27,38 @@ import Testing
         #expect(route.timeouts.streamIdle == .seconds(300))
         #expect(snapshot.clusters[0].connectTimeout == .seconds(1))
         #expect(snapshot.clusters[0].limits.connections == 1_024)
+        #expect(snapshot.services[0].protocol == .auto)
+        #expect(snapshot.services[0].addresses.isEmpty)
+        #expect(snapshot.clusters[0].protocol == .auto)
+        #expect(snapshot.inbound.protocol == .auto)
+        #expect(snapshot.inbound.ports.isEmpty)
+        #expect(snapshot.unknownDestinations == .pass)
+    }
+
+    @Test("A snapshot with another number is the same but for the number")
+    func numbered() throws {
+        for seed in 0..<20 as Range<UInt64> {
+            var generator = SplitMix64(seed: seed)
+            let snapshot = try randomSnapshot(&generator)
+            let copy = snapshot.numbered(77)
+            #expect(copy.version == 77)
+            #expect(copy.numbered(snapshot.version) == snapshot)
+        }
+    }
+
+    @Test("A service is found by any of its hosts, at its port only")
+    func lookup() throws {
+        let service = VirtualService(
+            name: "s",
+            hosts: ["h", "h.default"],
+            port: 81,
+            routes: [Route(name: "r", backends: [WeightedCluster(cluster: "c")])]
+        )
+        let cluster = Cluster(name: "c", security: .plaintext, endpoints: [])
+        let snapshot = try snapshot(services: [service], clusters: [cluster])
+        #expect(snapshot.service(host: "h.default", port: 81) == service)
+        #expect(snapshot.service(host: "h", port: 80) == nil)
+        #expect(snapshot.service(host: "s", port: 81) == nil)
     }
 
     @Test("A snapshot of the controller must hold version and trust bundle")
@@ -75,6 +107,111 @@ import Testing
                 "10.0.0.1", "10.0.0.01", "clusters[0].endpoints[0].address.address", "not valid"
             ),
             ("10.0.0.1", "db.local", "clusters[0].endpoints[0].address.address", "not valid"),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#, "{}",
+                "clusters[0].endpoints[0].address", "required but missing"
+            ),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#, #"{"name":"db.local"}"#,
+                "clusters[0].endpoints[0].port", "required but missing"
+            ),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#, #"{"name":"db.local","port":0}"#,
+                "clusters[0].endpoints[0].port", "out of range"
+            ),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#, #"{"name":"10.0.0.1","port":1}"#,
+                "clusters[0].endpoints[0].name", "not valid"
+            ),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#, #"{"name":"DB","port":1}"#,
+                "clusters[0].endpoints[0].name", "not valid"
+            ),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#, #"{"name":"db.","port":1}"#,
+                "clusters[0].endpoints[0].name", "not valid"
+            ),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#, #"{"name":"a..b","port":1}"#,
+                "clusters[0].endpoints[0].name", "not valid"
+            ),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#,
+                #"{"address":{"address":"10.0.0.1","port":1},"name":"db","port":1}"#,
+                "clusters[0].endpoints[0]", "ambiguous"
+            ),
+            (
+                #"{"address":{"address":"10.0.0.1","port":1}}"#,
+                #"{"address":{"address":"10.0.0.1","port":1},"port":1}"#,
+                "clusters[0].endpoints[0].port", "only beside name"
+            ),
+            (
+                #""hosts":["orders"]"#, #""hosts":["orders"],"protocol":"grpc""#,
+                "services[0].protocol", "unknown value"
+            ),
+            (
+                #""hosts":["orders"]"#, #""hosts":["orders"],"addresses":["240.77.0.256"]"#,
+                "services[0].addresses[0]", "not valid"
+            ),
+            (
+                #""hosts":["orders"]"#, #""hosts":["orders"],"addresses":"240.77.0.1""#,
+                "services[0].addresses", "wrong type, a string"
+            ),
+            (
+                #""hosts":["orders"]"#, #""hosts":["orders"],"addresses":["127.0.0.2"]"#,
+                "services[0].addresses[0]", "cannot stand for a service"
+            ),
+            (
+                #""hosts":["orders"]"#, #""hosts":["orders"],"addresses":["::"]"#,
+                "services[0].addresses[0]", "cannot stand for a service"
+            ),
+            (
+                #""hosts":["orders"]"#, #""hosts":["orders"],"addresses":["ff02::1"]"#,
+                "services[0].addresses[0]", "cannot stand for a service"
+            ),
+            (
+                #""hosts":["orders"]"#, #""hosts":["orders"],"addresses":["10.0.0.9","10.0.0.9"]"#,
+                "services[0].addresses[1]", "service orders has this address on port 80 already"
+            ),
+            (
+                #""clusters":[{"#, #""clusters":[{"protocol":"http","#,
+                "clusters[0].protocol", "unknown value"
+            ),
+            (
+                #""clusters":[{"#, #""clusters":[{"protocol":"tcp","#,
+                "services[0].routes[0].backends[0].cluster",
+                "a service of protocol auto cannot use a cluster of protocol tcp"
+            ),
+            (
+                #"{"name":"web"}"#, #"{"name":"web","protocol":"TCP"}"#,
+                "inbound.protocol", "unknown value"
+            ),
+            (
+                #"{"name":"web"}"#, #"{"name":"web","ports":[{"protocol":"tcp"}]}"#,
+                "inbound.ports[0].port", "required but missing"
+            ),
+            (
+                #"{"name":"web"}"#, #"{"name":"web","ports":[{"port":0}]}"#,
+                "inbound.ports[0].port", "out of range"
+            ),
+            (
+                #"{"name":"web"}"#, #"{"name":"web","ports":[{"port":1},{"port":1}]}"#,
+                "inbound.ports[1].port", "the port stands twice in ports"
+            ),
+            (
+                #"{"name":"web"}"#,
+                #"{"name":"web","protocol":"tcp","timeouts":{"request":"5s"}}"#,
+                "inbound.timeouts.request", "tcp has no requests to limit"
+            ),
+            (
+                #"{"name":"web"}"#,
+                #"{"name":"web","ports":[{"port":1,"protocol":"tcp","timeouts":{"request":"5s"}}]}"#,
+                "inbound.ports[0].timeouts.request", "tcp has no requests to limit"
+            ),
+            (
+                #""inbound":{"#, #""unknownDestinations":"drop","inbound":{"#,
+                "unknownDestinations", "unknown value"
+            ),
             (#""hosts""#, #""host""#, "services[0].host", "unknown field"),
             (#"["orders"]"#, #"[]"#, "services[0].hosts", "wrong number of elements"),
             (#"["orders"]"#, #"["Orders"]"#, "services[0].hosts[0]", "not valid"),
@@ -200,7 +337,7 @@ import Testing
             [
                 #"2:14: workload: not a SPIFFE ID: "web" (allowed: spiffe://trust-domain/path)"#,
                 "3:14: inbound.nam: unknown field: nam "
-                    + "(allowed: did you mean name? one of name, timeouts, limits)",
+                    + "(allowed: did you mean name? one of name, timeouts, limits, protocol, ports)",
                 "3:13: inbound.name: required but missing",
                 "4:53: services[0].port: out of range: 70000 (allowed: an integer in 1...65535)",
                 "4:70: services[0].routes: wrong number of elements: a list of 0 "
@@ -231,6 +368,86 @@ import Testing
                 "6:40: clusters[0].endpoints[1]: the endpoint stands twice in this cluster: [::1]:1",
                 "2:72: services[0].routes[0].backends[0].cluster: no such cluster: nope "
                     + "(allowed: one of c, c)",
+            ]
+        )
+    }
+
+    @Test("A tcp service may have one route without conditions, and no limit on requests")
+    func tcpRoutes() {
+        let cluster = #"{"name":"c","security":"plaintext","endpoints":[]}"#
+        let http = cluster.replacing(#""c","#, with: #""h","protocol":"http2","#)
+        expectErrors(
+            """
+            {"trustDomain":"a","workload":"spiffe://a/c","inbound":{"name":"x"},"services":[
+            {"name":"s","hosts":["h"],"protocol":"tcp","routes":[
+            {"name":"r","match":{"method":"GET"},"backends":[{"cluster":"c"}]},
+            {"name":"t","backends":[{"cluster":"h"}],"timeouts":{"request":"5s"}}]}
+            ],"clusters":[\(cluster),\(http)]}
+            """,
+            from: .staticFile,
+            [
+                "2:53: services[0].routes: a tcp service has one route: 2 routes "
+                    + "(allowed: one route that matches everything)",
+                "3:21: services[0].routes[0].match: a tcp service has no requests to match "
+                    + "(allowed: without it)",
+                "4:64: services[0].routes[1].timeouts.request: tcp has no requests to limit: 5s "
+                    + "(allowed: without it; streamIdle limits silence)",
+                "4:36: services[0].routes[1].backends[0].cluster: a service of protocol tcp "
+                    + "cannot use a cluster of protocol http2: h",
+            ]
+        )
+    }
+
+    @Test("A tcp service shares its connections out by weight")
+    func tcpWeights() throws {
+        let clusters = [
+            Cluster(name: "a", security: .plaintext, endpoints: [], protocol: .tcp),
+            Cluster(name: "b", security: .plaintext, endpoints: []),
+        ]
+        let route = Route(
+            name: "r",
+            backends: [
+                WeightedCluster(cluster: "a", weight: 9), WeightedCluster(cluster: "b", weight: 1),
+            ]
+        )
+        let service = VirtualService(
+            name: "s",
+            hosts: ["h"],
+            port: 5_432,
+            routes: [route],
+            protocol: .tcp
+        )
+        #expect(try snapshot(services: [service], clusters: clusters).services == [service])
+    }
+
+    @Test("Ports of one host share its addresses; another service cannot have them on these ports")
+    func sharedAddresses() throws {
+        let first = try #require(IPAddress("240.77.0.1"))
+        let second = try #require(IPAddress("fd00::1"))
+        let cluster = Cluster(name: "c", security: .plaintext, endpoints: [])
+        func make(_ host: String, _ port: UInt16, _ addresses: [IPAddress]) -> VirtualService {
+            VirtualService(
+                name: "\(host)/\(port)",
+                hosts: [host],
+                port: port,
+                routes: [Route(name: "r", backends: [WeightedCluster(cluster: "c")])],
+                addresses: addresses
+            )
+        }
+        let both = [make("a", 80, [first, second]), make("a", 81, [second, first])]
+        #expect(try snapshot(services: both, clusters: [cluster]).services == both)
+        let others = [make("a", 80, [first]), make("b", 81, [first])]
+        #expect(try snapshot(services: others, clusters: [cluster]).services == others)
+        let bad = [make("a", 80, [first]), make("a", 81, []), make("b", 80, [second, first])]
+        let errors = #expect(throws: ConfigErrors.self) {
+            try snapshot(services: bad, clusters: [cluster])
+        }
+        #expect(
+            errors?.errors.map(\.description) == [
+                "services[1].addresses: service a/80 has the host a, too, with other addresses "
+                    + "(allowed: the same addresses on all ports of a host)",
+                "services[2].addresses[1]: service a/80 has this address on port 80 already: "
+                    + "240.77.0.1",
             ]
         )
     }
@@ -326,12 +543,11 @@ private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapsho
                     number.isMultiple(of: 2)
                     ? [10, 0, UInt8(index), UInt8(number)]
                     : [UInt8](repeating: 0, count: 14) + [UInt8(index), UInt8(number)]
-                return Endpoint(
-                    address: SocketAddress(
-                        addressBytes: bytes,
-                        port: .random(in: 1 ... .max, using: &generator)
-                    )
-                )
+                let port = UInt16.random(in: 1 ... .max, using: &generator)
+                guard Bool.random(using: &generator) else {
+                    return Endpoint(target: .name("e\(number).example.org", port: port))
+                }
+                return Endpoint(address: SocketAddress(addressBytes: bytes, port: port))
             },
             connectTimeout: .milliseconds(Int.random(in: 1...100_000, using: &generator)),
             idleTimeout: .milliseconds(Int.random(in: 1...86_400_000, using: &generator)),
@@ -339,7 +555,8 @@ private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapsho
                 connections: .random(in: Limits.concurrency, using: &generator),
                 pendingRequests: .random(in: Limits.queue, using: &generator),
                 requests: .random(in: Limits.concurrency, using: &generator)
-            )
+            ),
+            protocol: [.auto, .http1, .http2].randomElement(using: &generator) ?? .auto
         )
     }
     let services = (0..<Int.random(in: 0...5, using: &generator)).map { index in
@@ -363,7 +580,12 @@ private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapsho
                         streamIdle: .seconds(Int.random(in: 1...86_400, using: &generator))
                     )
                 )
-            }
+            },
+            protocol: [.auto, .http1, .http2].randomElement(using: &generator) ?? .auto,
+            addresses: [
+                IPAddress(bytes: [240, 77, UInt8(index), 1]),
+                IPAddress(bytes: [0xfd] + [UInt8](repeating: UInt8(index), count: 15)),
+            ]
         )
     }
     return try MeshSnapshot(
@@ -371,9 +593,20 @@ private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapsho
         trustDomain: domain,
         workload: #require(SPIFFEID(trustDomain: domain, path: "/ns/default/sa/web")),
         trustBundle: ["-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"],
-        inbound: InboundService(name: "web.default"),
+        inbound: InboundService(
+            name: "web.default",
+            protocol: ServiceProtocol.allCases.randomElement(using: &generator) ?? .auto,
+            ports: (0..<Int.random(in: 0...3, using: &generator)).map { index in
+                InboundPort(
+                    port: 8_080 + UInt16(index),
+                    protocol: ServiceProtocol.allCases.randomElement(using: &generator) ?? .auto,
+                    timeouts: RouteTimeouts(streamIdle: .seconds(1 + index))
+                )
+            }
+        ),
         services: services,
-        clusters: clusters
+        clusters: clusters,
+        unknownDestinations: Bool.random(using: &generator) ? .pass : .refuse
     )
 }
 

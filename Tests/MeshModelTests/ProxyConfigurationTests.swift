@@ -61,6 +61,11 @@ import Testing
         #expect(configuration.drain == DrainSettings.default)
         #expect(configuration.limits == RequestLimits.default)
         #expect(configuration.mesh == nil)
+        #expect(configuration.http2 == .default)
+        #expect(configuration.detection.timeout == .milliseconds(500))
+        #expect(configuration.tcpListeners.isEmpty)
+        #expect(configuration.interception == nil)
+        #expect(configuration.dns == DNSConfiguration())
     }
 
     @Test("A static mesh without TLS needs no identity, one with TLS does")
@@ -97,7 +102,7 @@ import Testing
             Bad("[]", "wrong type, a list: a list of 0 (allowed: an object)"),
             Bad(
                 "{}",
-                "nothing to do (allowed: outbound, inbound or both)",
+                "nothing to do (allowed: outbound, inbound, tcpListeners or several)",
                 "no mesh (allowed: exactly one of controller, mesh)"
             ),
             Bad(
@@ -139,7 +144,8 @@ import Testing
             ),
             Bad(
                 #"{"outbound":{"port":15000},"mesh":\#(mesh(security: #""plaintext""#))}"#,
-                "two listeners on one address: 127.0.0.1:15000"
+                "outbound: admin listens there already: 127.0.0.1:15000 "
+                    + "(allowed: an address of its own, or port 0)"
             ),
             Bad(
                 #"{"outbound":{},"drain":{"gracePeriod":"1s"},"#
@@ -150,7 +156,7 @@ import Testing
                 #"{"workers":0,"accessLog":"error","inbound":{"plaintext":1},"worker":1}"#,
                 "worker: unknown field: worker (allowed: did you mean workers? one of workers, "
                     + "admin, outbound, inbound, identity, controller, dataDirectory, accessLog, "
-                    + "drain, limits, mesh)",
+                    + "drain, limits, http2, detection, tcpListeners, interception, dns, mesh)",
                 "workers: out of range: 0 (allowed: an integer in 1...256)",
                 "inbound.listen: required but missing",
                 "inbound.application: required but missing",

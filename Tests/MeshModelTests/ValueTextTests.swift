@@ -86,6 +86,29 @@ import Testing
         }
     }
 
+    @Test(
+        "An address knows what it cannot stand for",
+        arguments: [
+            ("127.0.0.1", [true, false, false]), ("::1", [true, false, false]),
+            ("0.0.0.0", [false, true, false]), ("::", [false, true, false]),
+            ("223.255.255.255", [false, false, false]), ("224.0.0.0", [false, false, true]),
+            ("239.255.255.255", [false, false, true]), ("240.0.0.0", [false, false, false]),
+            ("ff02::1", [false, false, true]), ("fe80::1", [false, false, false]),
+            ("0.0.0.1", [false, false, false]), ("::2", [false, false, false]),
+        ]
+    )
+    func kinds(text: String, expected: [Bool]) throws {
+        let address = try #require(IPAddress(text))
+        #expect([address.isLoopback, address.isUnspecified, address.isMulticast] == expected)
+        #expect(address.description == text)
+        #expect(SocketAddress(address: text, port: 1)?.ipAddress == address)
+    }
+
+    @Test("What is no IP literal is no address", arguments: ["", "a", "1.2.3", "::1%lo", "[::1]"])
+    func noAddress(text: String) {
+        #expect(IPAddress(text) == nil)
+    }
+
     @Test("Loopback is 127.0.0.0/8 and ::1 alone")
     func loopback() throws {
         for text in ["127.0.0.1", "127.9.9.9", "::1"] {

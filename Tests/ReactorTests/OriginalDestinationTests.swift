@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import Time
 
@@ -37,24 +38,49 @@ private func listens(at bytes: [UInt8]) -> Bool {
     return true
 }
 
-/// What a real redirection looks like is tested in Tests/EndToEnd, where there are namespaces.
+/// A redirection of everything but loopback to port 15001, in the calling thread's own network.
+private let redirection = """
+    ip link set lo up && ip route add default dev lo && ip -6 route add default dev lo &&
+    ip address add 10.0.0.1/32 dev lo && ip address add fd00::1/128 dev lo nodad &&
+    nft 'add table inet test
+        add chain inet test output { type nat hook output priority -100; }
+        add rule inet test output fib daddr type != local meta l4proto tcp redirect to :15001'
+    """
+
+/// Glibc declares it for `_GNU_SOURCE` alone.
+@_silgen_name("unshare")
+private func unshare(_ what: Int32) -> Int32
+private let newNetwork: Int32 = 0x4000_0000
+
+/// Whether this thread, and what it starts, may have a network of its own with a redirection.
+private func hasRedirection() -> Bool {
+    unshare(newNetwork) == 0 && system("{ \(redirection); } >/dev/null 2>&1") == 0
+}
+
 struct OriginalDestinationTests {
     /// The account of one connection to `destination` through a listener at `bound`.
     private func accept(
         at bound: [UInt8],
-        to destination: [UInt8]
+        port: UInt16 = 0,
+        to destination: [UInt8],
+        port destinationPort: UInt16? = nil
     ) throws -> (account: Witness.Account, client: Connection) {
         let loop = try EventLoop()
         let listener = try Witness(
             loop: loop,
             socket: ListeningSocket(
-                address: InternetAddress(bytes: bound, port: 0),
+                address: InternetAddress(bytes: bound, port: port),
                 reusePort: false
             )
         )
         defer { listener.close() }
         let client = Connection(loop: loop)
-        client.connect(to: InternetAddress(bytes: destination, port: listener.address.port))
+        client.connect(
+            to: InternetAddress(
+                bytes: destination,
+                port: destinationPort ?? listener.address.port
+            )
+        )
         let deadline = Clock.monotonic() + .seconds(10)
         while listener.accounts.isEmpty, Clock.monotonic() < deadline {
             loop.turn(waitMillisecondsMax: 100)
@@ -97,5 +123,42 @@ struct OriginalDestinationTests {
         #expect(account.connection.originalDestination == nil)
         #expect(client.originalDestination == nil)
         #expect(Connection(loop: try EventLoop()).originalDestination == nil)
+    }
+
+    /// `ADDRESS PORT` that a listener on every address tells of connections to these destinations;
+    /// nil where the machine has no redirection for us.
+    private func redirected(_ destinations: [[UInt8]]) async throws -> [String]? {
+        try await withCheckedThrowingContinuation { continuation in
+            do {
+                try WorkerThread.start(name: "redirected") {
+                    guard hasRedirection() else { return continuation.resume(returning: nil) }
+                    continuation.resume(
+                        with: Result {
+                            try destinations.map { destination in
+                                let account = try accept(
+                                    at: anyIPv6,
+                                    port: 15_001,
+                                    to: destination,
+                                    port: 443
+                                ).account
+                                let here = account.connection.originalDestination
+                                let before = account.socketSays
+                                #expect(before?.bytes == here?.bytes && before?.port == here?.port)
+                                return here.map { "\($0.bytes) \($0.port)" } ?? "nowhere else"
+                            }
+                        }
+                    )
+                }
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    @Test("a redirected connection tells where it was meant to go, in either family")
+    func redirected() async throws {
+        let elsewhere = [UInt8](1...16)
+        guard let told = try await redirected([[10, 7, 7, 7], elsewhere]) else { return }
+        #expect(told == ["[10, 7, 7, 7] 443", "\(elsewhere) 443"])
     }
 }

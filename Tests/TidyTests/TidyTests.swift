@@ -24,7 +24,7 @@ struct TidyTests {
     @Test("What decides is told the time and reads no clock")
     func clockReadings() throws { try expectNone(.clockReadings) }
 
-    @Test("Unsafe code lives in Bytes, Reactor, TLS and Time")
+    @Test("Unsafe code lives in Bytes, HTTP2, Reactor, TLS and Time")
     func unsafeCode() throws { try expectNone(.unsafeCode) }
 
     @Test("No promise to the compiler goes unchecked")

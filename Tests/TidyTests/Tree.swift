@@ -44,7 +44,7 @@ enum Tree {
     static let controlPlane: Set = ["Controller", "mesh-controller", "meshctl"]
 
     /// The modules the compiler lets handle memory by hand.
-    static let fenced: Set = ["Bytes", "Reactor", "TLS", "Time"]
+    static let fenced: Set = ["Bytes", "HTTP2", "Reactor", "TLS", "Time"]
 
     static func text(_ path: String) throws -> String {
         try String(contentsOf: root.appending(path: path), encoding: .utf8)

@@ -60,6 +60,17 @@ int mesh_connect(const struct mesh_address *address, int *done);
 // The pending error of a socket as a positive errno, 0 for none.
 int mesh_socket_error(int fd);
 
+// A non-blocking datagram socket bound to `address`.
+int mesh_datagram_bind(const struct mesh_address *address);
+// A non-blocking datagram socket that sends to and receives from `peer` only, on a port of the
+// kernel's choice, which is a random one.
+int mesh_datagram_connect(const struct mesh_address *peer);
+// One datagram and who sent it; what does not fit into `buffer` is lost.
+ssize_t mesh_receive_from(int fd, void *buffer, size_t count, struct mesh_address *source);
+// `destination` is null on a connected socket.
+ssize_t mesh_send_to(int fd, const void *buffer, size_t count,
+                     const struct mesh_address *destination);
+
 ssize_t mesh_receive(int fd, void *buffer, size_t count);
 ssize_t mesh_send(int fd, const void *buffer, size_t count);
 // One send of two blocks.

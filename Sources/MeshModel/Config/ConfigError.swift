@@ -89,6 +89,9 @@ public final class ConfigDiagnostics {
     /// How many more there were.
     public private(set) var omittedCount = 0
 
+    /// How many errors there are, kept or only counted.
+    public var errorCount: Int { errors.count + omittedCount }
+
     /// Starts without errors.
     public init(file: String? = nil) {
         self.file = file

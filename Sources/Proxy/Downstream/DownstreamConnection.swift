@@ -129,7 +129,7 @@ final class DownstreamConnection: TransportConnection {
     }
 
     override func onHangUp() {
-        if let driver { driver.ended() } else { finish() }
+        if let driver { driver.hungUp() } else { finish() }
     }
 
     override func onTLSFailure(_ error: TLSError) {

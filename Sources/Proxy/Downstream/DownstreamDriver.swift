@@ -27,8 +27,10 @@ class DownstreamDriver {
     func begin() {}
     /// Plaintext arrived; lent during the call.
     func received(_ bytes: Span<UInt8>) {}
-    /// The peer sends no more, or has hung up.
+    /// The peer sends no more.
     func ended() {}
+    /// The peer has hung up while reading is paused; what it sent before may still wait.
+    func hungUp() { ended() }
     /// The connection's backlog is gone.
     func relieved() {}
     /// The turn after `requestResume`.

@@ -33,7 +33,7 @@ final class DownstreamListener: Listener {
                 return worker.metrics.add(.tlsFailures, direction, label: "no_identity")
             }
             do {
-                tls = try TLSConnection(context: context, applicationProtocols: .http1)
+                tls = try TLSConnection(context: context, applicationProtocols: [.http2, .http1])
             } catch {
                 worker.metrics.add(.tlsFailures, direction, label: error.label)
                 return worker.logTLSFailure(error, direction: direction, peer: "")

@@ -21,6 +21,8 @@ final class HTTP1Downstream: DownstreamDriver {
         case body
         /// The request is read; its exchange still runs.
         case done
+        /// Bytes of an accepted WebSocket.
+        case tunnel
         /// Nothing is read any more.
         case stopped
     }
@@ -32,6 +34,10 @@ final class HTTP1Downstream: DownstreamDriver {
     private var isDecoding = false
     private var headStarted = false
     private var exchangeRuns = false
+    /// Bytes came with a head that asks for a WebSocket.
+    private var hasEarlyBytes = false
+    /// The caller ended its direction of a tunnel behind what `pending` holds.
+    private var endIsHeld = false
 
     // The response under way.
     private var responseFraming = BodyLength.none
@@ -61,8 +67,17 @@ final class HTTP1Downstream: DownstreamDriver {
     /// A caller that stops sending has gone, as for most servers: closing is the only way HTTP/1.1
     /// has to cancel a request, and upstream work for nobody is waste.
     override func ended() {
+        if reading == .tunnel, exchangeRuns {
+            if pending == nil { exchange?.requestEnd(trailers: nil) } else { endIsHeld = true }
+            return
+        }
         if exchangeRuns { exchange?.downstreamGone() }
         connection.finish()
+    }
+
+    /// In a tunnel one direction may end before the other; the end comes with the last bytes.
+    override func hungUp() {
+        if reading != .tunnel { ended() }
     }
 
     override func relieved() {
@@ -74,7 +89,13 @@ final class HTTP1Downstream: DownstreamDriver {
         pending = nil
         held.withSpan { decode($0) }
         connection.loop.giveBuffer(held)
-        if pending == nil { connection.resumeReading() }
+        guard pending == nil else { return }
+        if endIsHeld {
+            endIsHeld = false
+            ended()
+        } else {
+            connection.resumeReading()
+        }
     }
 
     override func refreshDeadline() {
@@ -112,7 +133,7 @@ final class HTTP1Downstream: DownstreamDriver {
         // Nor while the caller leaves so many answers unread: pipelined requests would turn into
         // answers without end, in our memory.
         case .head: !exchangeRuns && !connection.isCongested
-        case .body: exchange?.wantsRequestBody ?? false
+        case .body, .tunnel: exchange?.wantsRequestBody ?? false
         case .done, .stopped: false
         }
     }
@@ -152,6 +173,7 @@ final class HTTP1Downstream: DownstreamDriver {
                 _ = try decoder.next(input, at: &offset)
                 reading = .done
             }
+            hasEarlyBytes = decoder.head.isWebSocket && offset < input.count
             beginExchange()
         case .body(let range):
             exchange?.requestBody(input.extracting(range))
@@ -217,6 +239,7 @@ final class HTTP1Downstream: DownstreamDriver {
     }
 
     func encodeHead(_ head: ResponseHead) {
+        if decoder.head.isWebSocket, reading == .body { answerWebSocket(head.status) }
         // Not read to its end: the rest of the request would be taken for the next one.
         if reading == .body || worker.isDraining { closesAfterResponse = true }
         responseFraming = ResponseEncoder.appendHead(
@@ -227,6 +250,17 @@ final class HTTP1Downstream: DownstreamDriver {
             to: connection.writeBuffer()
         )
         if responseFraming == .untilClose { closesAfterResponse = true }
+    }
+
+    /// Bytes that came before a refusal may be meant for the tunnel or be the next request: what they
+    /// are is not ours to guess.
+    private func answerWebSocket(_ status: Int) {
+        if status == 101 {
+            reading = .tunnel
+        } else if pending == nil, !hasEarlyBytes {
+            decoder.refuseWebSocket()
+            reading = .done
+        }
     }
 
     func encodeBody(_ bytes: Span<UInt8>) {
@@ -243,6 +277,8 @@ final class HTTP1Downstream: DownstreamDriver {
     func encodeEnd(trailers: FieldBlock?) {
         if responseFraming == .chunked {
             ChunkEncoder.appendLastChunk(trailers: trailers, to: connection.writeBuffer())
+        } else if reading == .tunnel {
+            connection.finishOutput()
         }
     }
 

@@ -304,8 +304,6 @@ private final class HTTP2DownstreamStream: DownstreamStream {
     }
 
     override func sendHead(_ head: ResponseHead) {
-        // RFC 8441 §5: what HTTP/1.1 accepts with 101, HTTP/2 accepts with 200.
-        if head.status == 101, stream.requestHead.isWebSocket { head.set(status: 200) }
         hasEnded = head.bodyLength.isEmpty
         stream.sendHead(head, endsStream: hasEnded, carriesOrigin: carriesOrigin)
         stream.driver?.touched()
@@ -339,7 +337,7 @@ private final class HTTP2DownstreamStream: DownstreamStream {
     override func exchangeFinished(requestEnded: Bool) {
         hasEnded = false
         // RFC 9113 §8.1: the answer is complete; the rest of the request is not wanted.
-        if !requestEnded { stream.stopReceiving() }
+        if !requestEnded { stream.discardBody() }
         stream.driver?.touched()
     }
 

@@ -35,6 +35,13 @@ final class Exchange: TimerTarget {
         case responding
     }
 
+    /// How far a WebSocket is.
+    private enum Tunnel {
+        case none, open, refused
+        /// The endpoint has ended its direction, the caller has not.
+        case answered
+    }
+
     private let worker: Worker
     /// A cycle through the connection, which breaks it when it is closed.
     private let downstream: DownstreamStream
@@ -53,6 +60,7 @@ final class Exchange: TimerTarget {
     private var attempts = 0
     private var requestEnded = false
     private var isReplayComplete = true
+    private var tunnel = Tunnel.none
     private var responsePaused = false
     private var startedAt = MonotonicTime(nanoseconds: 0)
     private(set) var lastActivity = MonotonicTime(nanoseconds: 0)
@@ -76,6 +84,8 @@ final class Exchange: TimerTarget {
     var wantsRequestBody: Bool {
         switch state {
         case .idle, .waiting: false
+        // A tunnel begins with the answer that accepts it.
+        case .requesting where head.isWebSocket: false
         case .requesting, .responding:
             if let upstream { !upstream.isCongested } else { false }
         }
@@ -132,6 +142,7 @@ final class Exchange: TimerTarget {
         requestEnded = true
         if trailers != nil { isReplayComplete = false }
         upstream?.sendEnd(trailers: trailers)
+        if tunnel == .answered { finishTunnel() }
     }
 
     /// The request's body turned out malformed: the upstream must not take it for complete.
@@ -193,7 +204,28 @@ final class Exchange: TimerTarget {
         status = response.status
         replay.clear()
         isReplayComplete = false
+        if head.isWebSocket { answerWebSocket(response.status) }
         downstream.sendHead(response)
+        if tunnel == .open { downstream.resumeRequestBody() }
+    }
+
+    /// Accepted, both directions are bytes that end each for itself, and no limit on the whole counts
+    /// any more; refused, the request had no body.
+    private func answerWebSocket(_ status: Int) {
+        if status == 101 {
+            tunnel = .open
+            if requestTimer.isArmed { worker.loop.timers.cancel(requestTimer) }
+        } else {
+            tunnel = .refused
+            upstream?.sendEnd(trailers: nil)
+        }
+    }
+
+    private func finishTunnel() {
+        let stream = upstream
+        upstream = nil
+        stream?.release()
+        finish()
     }
 
     /// A piece of the response's body.
@@ -211,10 +243,14 @@ final class Exchange: TimerTarget {
     func responseEnd(trailers: FieldBlock?) {
         precondition(state == .responding)
         downstream.sendEnd(trailers: trailers)
+        if tunnel == .open, !requestEnded {
+            tunnel = .answered
+            return
+        }
         let stream = upstream
         upstream = nil
         // An answer before the request's end: what is left of the request has no reader.
-        if requestEnded { stream?.release() } else { stream?.cancel() }
+        if requestEnded || tunnel == .refused { stream?.release() } else { stream?.cancel() }
         finish()
     }
 
@@ -426,6 +462,7 @@ final class Exchange: TimerTarget {
         attempts = 0
         requestEnded = false
         isReplayComplete = true
+        tunnel = .none
         responsePaused = false
         status = 0
         requestBytes = 0

@@ -8,6 +8,8 @@ import Time
 /// Confined to its worker.
 final class HTTP2Resources {
     let settings: HTTP2Settings
+    /// Those of upstream connections with TLS.
+    let secureSettings: HTTP2Settings
     let memory = HTTP2Memory()
     let keepAliveIntervalNanoseconds: UInt64?
     let keepAliveTimeoutNanoseconds: UInt64
@@ -17,7 +19,11 @@ final class HTTP2Resources {
 
     init(worker: Worker, limits: HTTP2Limits) {
         self.worker = worker
-        settings = HTTP2Settings(limits)
+        let settings = HTTP2Settings(limits)
+        self.settings = settings
+        var secure = settings
+        secure.isSecure = true
+        secureSettings = secure
         keepAliveIntervalNanoseconds = limits.keepAliveInterval?.nanoseconds
         keepAliveTimeoutNanoseconds = limits.keepAliveTimeout.nanoseconds
     }

@@ -97,6 +97,15 @@ class TransportConnection: Connection {
         close()
     }
 
+    /// Says that nothing more is written, after everything that was; receiving goes on.
+    func finishOutput() {
+        if let tls, isSecured, isOpen {
+            sealCollected()
+            tls.shutdown(output: outputBuffer())
+        }
+        endOutput()
+    }
+
     // MARK: Connection callbacks
 
     override func onConnected() {

@@ -23,6 +23,8 @@ final class HTTP1Upstream: UpstreamDriver {
     private var responseEnded = false
     private var keepAlive = true
     private var requestFraming = BodyLength.none
+    /// The WebSocket was accepted.
+    private var isTunnel = false
     private var isPausedByExchange = false
     private var leasedInTurn: UInt64 = 0
     /// Whether the end that came behind `pending` was a truncation; nil when none came.
@@ -59,7 +61,8 @@ final class HTTP1Upstream: UpstreamDriver {
 
     func encodeHead(_ head: RequestHead) {
         requestFraming = head.bodyLength
-        decoder.expect(method: head.method)
+        isTunnel = false
+        decoder.expect(method: head.method, webSocket: head.isWebSocket)
         RequestEncoder.appendHead(head, bodyLength: head.bodyLength, to: connection.writeBuffer())
     }
 
@@ -77,6 +80,8 @@ final class HTTP1Upstream: UpstreamDriver {
         requestEnded = true
         if requestFraming == .chunked {
             ChunkEncoder.appendLastChunk(trailers: trailers, to: connection.writeBuffer())
+        } else if isTunnel {
+            connection.finishOutput()
         }
     }
 
@@ -220,6 +225,7 @@ final class HTTP1Upstream: UpstreamDriver {
     private func headArrived() {
         let head = decoder.head
         if !head.isInterim { keepAlive = head.wantsKeepAlive }
+        if head.status == 101 { isTunnel = true }
         exchange?.responseHead(head)
     }
 

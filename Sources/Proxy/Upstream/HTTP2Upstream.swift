@@ -25,7 +25,7 @@ final class HTTP2Upstream: UpstreamDriver {
         let worker = connection.worker
         session = HTTP2ClientSession(
             role: .client,
-            settings: worker.http2.settings,
+            settings: connection.usesTLS ? worker.http2.secureSettings : worker.http2.settings,
             limits: worker.httpLimits,
             trustsOrigin: connection.usesTLS,
             memory: worker.http2.memory,

@@ -1,0 +1,1 @@
+"""Programs that call a proxy over mutual TLS; run by file, so that they start fast."""

@@ -1,0 +1,75 @@
+"""Our own proxy, configured by a file as the controller would configure it over the stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+from .proxy import Absent, Proxy, Seat, first_line
+
+_ROOT = pathlib.Path(__file__).resolve().parents[4]
+_LIMITS = {"connections": 100_000, "pendingRequests": 100_000, "requests": 100_000}
+
+
+def binary() -> str:
+    return os.environ.get("MESH_PROXY") or str(_ROOT / ".build/data-plane/release/mesh-proxy")
+
+
+class MeshProxy(Proxy):
+    """Metrics, trace fields, identities and policies are on, as in a default mesh."""
+
+    name = "mesh-proxy"
+    scenarios = ("S1", "S2", "S5h1", "S6h1", "S7")
+    ready_line = '"message":"ready"'
+
+    def version(self) -> str:
+        if not os.access(binary(), os.X_OK):
+            raise Absent(f"{binary()} is not built: run deploy/build-proxy")
+        return first_line(binary(), "version")
+
+    def command(self, seat: Seat) -> list[str]:
+        file = seat.directory / "mesh-proxy.json"
+        file.write_text(json.dumps(configuration(seat), indent=1))
+        return [binary(), "run", "--config", str(file)]
+
+
+def configuration(seat: Seat) -> dict:
+    """The proxy's configuration for a seat."""
+    listen = {"address": "127.0.0.1", "port": seat.listen_port}
+    upstream = {"address": "127.0.0.1", "port": seat.upstream_port}
+    mesh = {
+        "trustDomain": seat.own.uri.split("/")[2],
+        "workload": seat.own.uri,
+        "inbound": {"name": "backend", "limits": _LIMITS},
+        "services": [],
+        "clusters": [],
+    }
+    whole = {
+        "workers": 1,
+        "admin": {"address": "127.0.0.1", "port": 0},
+        "accessLog": "off",
+        "drain": {"gracePeriod": "1s", "propagation": "0s"},
+        "limits": {"connectionIdle": "1h", "connectionsMax": 100_000},
+        "mesh": mesh,
+    }
+    if seat.role != "plain":
+        whole["identity"] = {
+            "certificateFile": str(seat.own.certificate),
+            "keyFile": str(seat.own.key),
+            "trustBundleFile": str(seat.own.issuer),
+        }
+    if seat.role == "inbound":
+        whole["inbound"] = {"listen": listen, "application": upstream}
+        return whole
+    whole["outbound"] = listen
+    is_mutual = seat.upstream.endswith("tls")
+    mesh["services"] = [{
+        "name": "backend", "hosts": ["127.0.0.1", "localhost"], "port": seat.listen_port,
+        "routes": [{"name": "backend", "backends": [{"cluster": "backend", "weight": 1}]}],
+    }]
+    mesh["clusters"] = [{
+        "name": "backend", "limits": _LIMITS, "endpoints": [{"address": upstream}],
+        "security": {"mutual": [seat.peer.uri]} if is_mutual else "plaintext",
+    }]
+    return whole
