@@ -199,6 +199,9 @@ open class HTTP2Connection {
             || nghttp2_session_get_next_stream_id(session) > Int32.max
     }
 
+    /// Whether a header block has begun to arrive and is not complete: the owner bounds its time.
+    public var isReadingHead: Bool { error == nil && scanner.isReadingHead }
+
     /// Whether the peer's SETTINGS came.
     public var hasPeerSettings: Bool { hasSettings }
 
