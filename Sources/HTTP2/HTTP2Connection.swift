@@ -115,6 +115,7 @@ open class HTTP2Connection {
         isBusy = false
         if taken < 0 { return fail(pendingError ?? HTTP2Connection.error(of: taken)) }
         if isSuspicious { findGoAway() }
+        if let flood = floods.foundLater { pendingError = pendingError ?? .flood(flood) }
         if let pendingError { return fail(pendingError) }
         settle()
         if let pendingError { return fail(pendingError) }

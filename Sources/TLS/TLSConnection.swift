@@ -120,6 +120,9 @@ public final class TLSConnection {
     /// Whether the handshake was a resumption.
     public var wasResumed: Bool { peer != nil && SSL_session_reused(ssl) == 1 }
 
+    /// Whether OpenSSL no longer keeps a session, and so no certificates of the peer, for it alone.
+    var hasDroppedSession: Bool { RestingContext.isSession(SSL_get_session(ssl)) }
+
     /// Whether `send` may be called.
     public var isEstablished: Bool { phase == .established }
 
@@ -263,6 +266,7 @@ public final class TLSConnection {
             negotiated = agreed
         }
         peer = found
+        if context.role == .server { RestingContext.dropSession(of: ssl) }
         verified = nil
         offered = nil
         phase = .established
@@ -363,8 +367,10 @@ extension TLSConnection {
     func sealTicket() -> Bool {
         let resumed = SSL_session_reused(ssl) == 1
         guard let proved = resumed ? offered ?? peer : verified ?? peer,
-            let session = SSL_get_session(ssl), let now = OpenSSL.unixSeconds(nil)
+            let now = OpenSSL.unixSeconds(nil)
         else { return false }
+        RestingContext.stripSession(of: ssl)
+        guard let session = SSL_get_session(ssl) else { return false }
         let bytes = proved.ticketBytes
         // The lifetime also goes to the client as a hint, so that it does not offer in vain.
         SSL_SESSION_set_timeout(session, Int(max(1, proved.resumableUntil - now)))

@@ -7,6 +7,7 @@ import pwd
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -189,6 +190,8 @@ class Arguments(unittest.TestCase):
             "set --uid 1 --outbound-ports 90-80": "--outbound-ports: the range '90-80'",
             "set --uid 1 --outbound-ports 80-90-99": "'90-99' is not a port",
             "set --uid 1 --inbound-except-ports 80,": "--inbound-except-ports: '80,' is not a list",
+            "set --no-outbound --hairpin": "--uid or --gid must say who the proxy is",
+            "set --uid 1 --no-inbound --hairpin": "--hairpin contradicts --no-inbound",
             "set --uid 1 --no-outbound --outbound-ports 80": "contradicts --no-outbound",
             "set --uid 1 --no-inbound --inbound-networks 10.0.0.0/8": "contradicts --no-inbound",
         }
@@ -220,6 +223,10 @@ class Arguments(unittest.TestCase):
                 with self.subTest(option=option, text=text):
                     done = self._run("set", "--dry-run", "--gid", "1", option, text)
                     self.assertEqual((64, ""), (done.returncode, done.stdout))
+        marker = os.path.join(tempfile.mkdtemp(), "ran")
+        self.addCleanup(os.rmdir, os.path.dirname(marker))
+        self.assertEqual(64, self._run("set", f"$(touch {marker})").returncode)
+        self.assertFalse(os.path.exists(marker))
 
     def test_users_may_be_named(self):
         name = pwd.getpwuid(os.geteuid()).pw_name
@@ -241,7 +248,7 @@ class Arguments(unittest.TestCase):
 
 class Transactions(NamespaceCase):
     _everything = (
-        *_SET, "--gid", "7", "--except-uid", "8", "--dns-port", "15053",
+        *_SET, "--gid", "7", "--hairpin", "--except-uid", "8", "--dns-port", "15053",
         "--outbound-ports", "80,443,8000-9000,8500", "--outbound-except-ports", "22",
         "--outbound-networks", "10.0.0.0/8,10.1.0.0/16,fd00::/8",
         "--outbound-except-networks", "0.0.0.0/0,::/0",
@@ -510,6 +517,30 @@ class Inbound(NamespaceCase):
             for user in (APPLICATION, PROXY):
                 self.assertEqual(("orders.app", None),
                                  call(self.orders, address, 8080, user=user))
+
+    def test_a_hairpin_leads_the_proxys_calls_of_its_own_machine_to_itself(self):
+        for arguments in (_SET, (*_SET, "--no-outbound"), ("set", "--gid", str(PROXY))):
+            self.orders.redirect(*arguments, "--hairpin", "--inbound-except-ports", "8081")
+            with self.subTest(arguments):
+                for address in (self.orders.ipv4, self.orders.ipv6, "10.99.0.1"):
+                    self.assertEqual(("orders.inbound", f"{address}:8080"),
+                                     call(self.orders, address, 8080, user=PROXY))
+                    self.assertEqual(("orders.health", None),
+                                     call(self.orders, address, 8081, user=PROXY))
+                    self.assertEqual(("orders.admin", None),
+                                     call(self.orders, address, 15000, user=PROXY))
+                    self.assertEqual(("orders.inbound", None),
+                                     call(self.orders, address, 15006, user=PROXY))
+                    self.assertEqual(("orders.app", None), call(self.orders, address, 8080))
+                for address in ("127.0.0.1", "127.0.0.2", "::1"):
+                    self.assertEqual(("orders.app", None),
+                                     call(self.orders, address, 8080, user=PROXY))
+
+    def test_a_hairpin_keeps_to_the_networks_of_inbound(self):
+        self.orders.redirect(*_SET, "--hairpin", "--inbound-networks", self.orders.ipv4)
+        self.assertEqual("orders.inbound",
+                         call(self.orders, self.orders.ipv4, 8080, user=PROXY)[0])
+        self.assertEqual("orders.app", call(self.orders, self.orders.ipv6, 8080, user=PROXY)[0])
 
     def test_a_direction_can_be_left_out(self):
         self.orders.redirect("set", "--uid", str(PROXY), "--no-inbound")

@@ -16,7 +16,9 @@ final class Stranger {
         certificateChain: String? = nil,
         privateKey: String? = nil,
         versionMax: Int32 = TLS1_3_VERSION,
-        offers protocolName: String = "http/1.1"
+        offers protocolName: String = "http/1.1",
+        fragmentBytes: Int = 0,
+        resuming ticket: Ticket? = nil
     ) throws {
         guard let context = SSL_CTX_new(TLS_client_method()), let input = BIO_new(BIO_s_mem()),
             let output = BIO_new(BIO_s_mem())
@@ -34,9 +36,15 @@ final class Stranger {
         self.output = output
         SSL_set_bio(ssl, input, output)
         SSL_set_connect_state(ssl)
+        if fragmentBytes == 512 {
+            SSL_set_tlsext_max_fragment_length(ssl, UInt8(TLSEXT_max_fragment_length_512))
+        }
+        if let ticket { SSL_set_session(ssl, ticket.session) }
     }
 
     deinit {
+        // As TLSConnection: a session is not resumed that ended without close_notify.
+        SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         SSL_free(ssl)
         SSL_CTX_free(context)
     }
@@ -61,6 +69,81 @@ final class Stranger {
         }
         precondition(server.isEstablished, "neither accepted nor refused")
         return nil
+    }
+
+    /// A session to resume, with its ticket.
+    final class Ticket {
+        fileprivate let session: OpaquePointer
+
+        fileprivate init(owning session: OpaquePointer) { self.session = session }
+
+        deinit { SSL_SESSION_free(session) }
+
+        /// Length of the ticket as it goes over the wire.
+        var bytes: Int {
+            var ticket: UnsafePointer<UInt8>?
+            var count = 0
+            SSL_SESSION_get0_ticket(session, &ticket, &count)
+            return count
+        }
+    }
+
+    /// The last ticket received; only after something was read.
+    var ticket: Ticket? { SSL_get1_session(ssl).map(Ticket.init(owning:)) }
+
+    /// Whether the server resumed the session offered to it.
+    var wasResumed: Bool { SSL_session_reused(ssl) == 1 }
+
+    /// After the handshake: sends `bytes` to `server`, preceded by a request for new keys if so
+    /// told; the server's progress and the plaintext that came out there.
+    func send(
+        _ bytes: [UInt8],
+        afterNewKeys: Bool = false,
+        to server: TLSConnection
+    ) -> (TLSProgress, [UInt8]) {
+        let (toServer, toClient, plaintext) = (ByteBuffer(), ByteBuffer(), ByteBuffer())
+        if afterNewKeys { precondition(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1) }
+        precondition(SSL_write(ssl, bytes, Int32(bytes.count)) == bytes.count)
+        takeOutput(into: toServer)
+        let progress = toServer.withSpan {
+            server.receive($0, plaintext: plaintext, output: toClient)
+        }
+        toClient.withUnsafeBytes { _ = BIO_write(input, $0.baseAddress, Int32($0.count)) }
+        return (progress, plaintext.array)
+    }
+
+    /// What `server` sends, as it comes out here, and the longest record it took.
+    func receive(_ bytes: [UInt8], from server: TLSConnection) throws -> ([UInt8], longest: Int) {
+        let (sent, toClient) = (ByteBuffer(), ByteBuffer())
+        sent.append(bytes)
+        try sent.withSpan { (span) throws(TLSError) in try server.send(span, output: toClient) }
+        let wire = toClient.array
+        var (longest, index) = (0, 0)
+        while index + 5 <= wire.count {
+            let length = Int(wire[index + 3]) << 8 | Int(wire[index + 4])
+            longest = max(longest, length)
+            index += 5 + length
+        }
+        wire.withUnsafeBytes { _ = BIO_write(input, $0.baseAddress, Int32($0.count)) }
+        var received: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = SSL_read(ssl, &chunk, Int32(chunk.count))
+            guard count > 0 else { break }
+            received += chunk[..<Int(count)]
+        }
+        ERR_clear_error()
+        return (received, longest)
+    }
+
+    /// After the handshake: a record that no key of the connection made.
+    func forge(to server: TLSConnection) -> (TLSProgress, answer: Int) {
+        let (toServer, toClient, plaintext) = (ByteBuffer(), ByteBuffer(), ByteBuffer())
+        toServer.append([23, 3, 3, 0, 32] + [UInt8](repeating: 7, count: 32))
+        let progress = toServer.withSpan {
+            server.receive($0, plaintext: plaintext, output: toClient)
+        }
+        return (progress, toClient.count)
     }
 
     /// After the handshake: asks `server` for new keys `count` times and reads none of the answers.
