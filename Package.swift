@@ -73,8 +73,8 @@ targets += module("ControlProtocol", ["MeshModel"])
 targets += module(
     "Proxy",
     [
-        "HTTP", "HTTP1", "HTTP2", "TLS", "Traffic", "Telemetry", "Reactor", "MeshModel", "Time",
-        "Bytes",
+        "HTTP", "HTTP1", "HTTP2", "TLS", "Traffic", "Telemetry", "DNS", "Reactor", "MeshModel",
+        "Time", "Bytes",
     ],
     tests: ["MeshTesting"]
 )
@@ -98,7 +98,7 @@ targets += [
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
-            "Proxy", "ControlClient", "Admin", "Telemetry", "MeshModel", "Reactor", "TLS",
+            "Proxy", "ControlClient", "Admin", "Telemetry", "DNS", "MeshModel", "Reactor", "TLS",
             "Time", "Bytes", "CLinux",
         ],
         swiftSettings: base

@@ -132,7 +132,7 @@ final class QueryExchange: TimerTarget {
 
     /// Whether one of its own sockets is bound to `address`.
     func owns(_ address: InternetAddress) -> Bool {
-        sockets.contains { $0.localAddress.port == address.port }
+        sockets.contains { $0.localPort == address.port }
     }
 
     // MARK: From sockets
@@ -261,6 +261,7 @@ private final class QuerySocket: DatagramSocket {
     private let id: UInt16
     private let server: Int
     private let peer: InternetAddress
+    private(set) var localPort: UInt16 = 0
 
     init(
         exchange: QueryExchange,
@@ -273,6 +274,7 @@ private final class QuerySocket: DatagramSocket {
         self.server = server
         peer = address
         try super.init(loop: exchange.loop, peer: address)
+        localPort = localAddress.port
     }
 
     override func onDatagram(_ bytes: Span<UInt8>, from source: InternetAddress) {

@@ -53,18 +53,31 @@ public final class StubServer {
     ) throws(ReactorError) {
         self.loop = loop
         self.settings = settings
-        let socket = try StubSocket(loop: loop, address: address)
-        self.socket = socket
-        do {
-            let stream = try ListeningSocket(address: socket.localAddress, reusePort: false)
-            listener = try StubListener(loop: loop, socket: stream)
-        } catch {
-            socket.close()
-            throw error
-        }
+        (socket, listener) = try Self.bind(loop, address)
         socket.server = self
         listener.server = self
     }
+
+    private static func bind(
+        _ loop: EventLoop,
+        _ address: InternetAddress
+    ) throws(ReactorError) -> (StubSocket, StubListener) {
+        var attempts = 0
+        while true {
+            attempts += 1
+            let socket = try StubSocket(loop: loop, address: address)
+            do {
+                let stream = try ListeningSocket(address: socket.localAddress, reusePort: false)
+                return (socket, try StubListener(loop: loop, socket: stream))
+            } catch {
+                socket.close()
+                // The port the kernel chose for UDP may be in use for TCP; the next one is not.
+                guard address.port == 0, attempts < portAttemptsMax else { throw error }
+            }
+        }
+    }
+
+    private static let portAttemptsMax = 16
 
     /// Where it answers.
     public var address: InternetAddress { socket.localAddress }

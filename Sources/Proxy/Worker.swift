@@ -4,6 +4,7 @@
 // get copied numbers back.
 
 import Bytes
+public import DNS
 import HTTP
 import HTTP2
 public import MeshModel
@@ -16,6 +17,8 @@ import Time
 public enum WorkerMessage: Sendable {
     /// Route by this from the next request on.
     case snapshot(MeshSnapshot)
+    /// Resolve names of endpoints by this.
+    case names(ResolverSettings)
     /// Use this certificate and trust for new connections.
     case identity(WorkerIdentity)
     /// Answer with `Connection: close` from now on; keep accepting.
@@ -85,6 +88,11 @@ public final class Worker {
     let replyBody = ByteBuffer()
     let replyTrailers = FieldBlock()
     private(set) lazy var http2 = HTTP2Resources(worker: self, limits: settings.http2)
+    /// Keeps the names of endpoints resolved; it knows no server before it is told.
+    private(set) lazy var resolver = Resolver(
+        loop: loop,
+        settings: ResolverSettings(servers: [])
+    )
     var random: FastRandom
     private(set) var serverTLS: TLSContext?
     private(set) var clientTLS: TLSContext?
@@ -171,6 +179,7 @@ public final class Worker {
     func take(_ message: WorkerMessage) {
         switch message {
         case .snapshot(let snapshot): apply(snapshot)
+        case .names(let settings): resolver.use(settings)
         case .identity(let identity): apply(identity)
         case .startDrain: startDrain()
         case .closeIdle: closeIdle()

@@ -44,6 +44,7 @@ final class Supervisor {
     private var mesh: MeshSnapshot?
     private var meshApplied: WallTime?
     private var admin: AdminServer?
+    private var names: Names?
     private var isReady = false
     private let drainTimer: CallbackTimer
     private let identityTimer: CallbackTimer
@@ -86,6 +87,11 @@ final class Supervisor {
         }
         self.fleet = fleet
         try startAdmin()
+        let names = try Names(loop: loop, log: log, configuration: configuration.dns) {
+            fleet.post(.names($0))
+        }
+        self.names = names
+        announce("dns", names.address)
         announce("outbound", fleet.outboundAddress)
         announce("inbound", fleet.inboundAddress)
         if let controller = configuration.controller {
@@ -217,6 +223,7 @@ final class Supervisor {
     private func use(_ snapshot: MeshSnapshot) {
         mesh = snapshot
         meshApplied = Clock.wall()
+        names?.use(snapshot)
         fleet?.post(.snapshot(snapshot))
     }
 

@@ -60,9 +60,23 @@ final class FakeServer: DatagramSocket {
     private(set) var queries: [Query] = []
     private var listener: FakeListener?
 
-    convenience init(loop: EventLoop, listens: Bool = true) throws {
-        try self.init(loop: loop, address: InternetAddress(bytes: [127, 0, 0, 1], port: 0))
-        guard listens else { return }
+    /// `listens`: over TCP too.
+    static func make(loop: EventLoop, listens: Bool = true) throws -> FakeServer {
+        let anywhere = InternetAddress(bytes: [127, 0, 0, 1], port: 0)
+        while true {
+            let server = try FakeServer(loop: loop, address: anywhere)
+            guard listens else { return server }
+            do {
+                try server.listen()
+                return server
+            } catch ReactorError.systemCall(_, errno: 98) {
+                // Another test has the port for TCP.
+                server.close()
+            }
+        }
+    }
+
+    private func listen() throws {
         let socket = try ListeningSocket(address: localAddress, reusePort: false)
         let listener = try FakeListener(loop: loop, socket: socket)
         listener.server = self

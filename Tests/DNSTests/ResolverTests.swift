@@ -16,7 +16,7 @@ private final class World {
     init(
         servers count: Int = 1,
         listens: Bool = true,
-        timeout: Duration = .milliseconds(200),
+        timeout: Duration = .seconds(5),
         attempts: Int = 2,
         search: [String] = [],
         hosts: String = "",
@@ -24,7 +24,7 @@ private final class World {
     ) throws {
         loop = try EventLoop()
         let loop = loop
-        servers = try (0..<count).map { _ in try FakeServer(loop: loop, listens: listens) }
+        servers = try (0..<count).map { _ in try FakeServer.make(loop: loop, listens: listens) }
         resolver = Resolver(
             loop: loop,
             settings: ResolverSettings(
@@ -83,20 +83,20 @@ struct ResolverTests {
 
     @Test("a lost packet is sent again; ids and ports are new")
     func loss() throws {
-        let world = try World(timeout: .milliseconds(30))
+        let world = try World(timeout: .milliseconds(50), attempts: 5)
         let server = world.servers[0]
         server.onQuery = { query in
-            if server.queries(query.type).count == 2 { query.reply(["192.0.2.1"]) }
+            if server.queries(query.type).count > 1 { query.reply(["192.0.2.1"]) }
         }
         #expect(try world.resolve("web.example") == addresses("192.0.2.1"))
         let asked = server.queries(.a)
-        #expect(asked.count == 2)
+        try #require(asked.count > 1)
         #expect(asked[0].source != asked[1].source)
     }
 
     @Test("an answer that comes after the next attempt has begun is taken")
     func slow() throws {
-        let world = try World(servers: 2, timeout: .milliseconds(30))
+        let world = try World(servers: 2, timeout: .milliseconds(50), attempts: 5)
         let (first, second) = (world.servers[0], world.servers[1])
         second.onQuery = { query in
             for late in first.queries where late.type == query.type { late.reply(["192.0.2.1"]) }
@@ -131,7 +131,7 @@ struct ResolverTests {
     @Test("who is not the server is not heard")
     func stranger() throws {
         let world = try World()
-        let stranger = try FakeServer(loop: world.loop)
+        let stranger = try FakeServer.make(loop: world.loop)
         world.servers[0].onQuery = { query in
             guard let source = query.source else { return }
             // It knows everything there is to know, and still is somebody else.
@@ -280,7 +280,7 @@ struct ResolverTests {
             mostNegative: .milliseconds(10),
             leastPause: .milliseconds(5),
             mostPause: .milliseconds(5),
-            stale: .milliseconds(400)
+            stale: .seconds(2)
         )
         let world = try World(timeout: .milliseconds(10), bounds: bounds)
         let server = world.servers[0]

@@ -46,7 +46,7 @@ private final class World {
 
     init(timeout: Duration = .seconds(5), attempts: Int = 1) throws {
         loop = try EventLoop()
-        upstream = try FakeServer(loop: loop)
+        upstream = try FakeServer.make(loop: loop)
         stub = try StubServer(
             loop: loop,
             address: InternetAddress(bytes: [127, 0, 0, 1], port: 0),
@@ -151,9 +151,12 @@ struct StubServerTests {
 
     @Test("what the upstream servers fail at is passed back; their silence is SERVFAIL")
     func failures() throws {
-        let world = try World(timeout: .milliseconds(50))
+        let world = try World()
         world.upstream.onQuery = { $0.reply(code: 5) }
         #expect(try world.ask(query("a.example")).responseCode == .refused)
+        world.stub.use(
+            ResolverSettings(servers: [world.upstream.address], timeout: .milliseconds(50))
+        )
         world.upstream.onQuery = { _ in }
         let answer = try world.ask(query("b.example", id: 99))
         #expect(answer.responseCode == .serverFailure)

@@ -56,6 +56,8 @@ final class Exchange: TimerTarget {
     private var target: ExchangeTarget?
     private var upstream: UpstreamStream?
     private var pool: EndpointPool?
+    /// The cluster whose endpoints' names this waits for.
+    private var resolving: UpstreamCluster?
     private var trace: TraceContext
     private var attempts = 0
     private var requestEnded = false
@@ -195,6 +197,20 @@ final class Exchange: TimerTarget {
         retryOrFail(failure, .connect)
     }
 
+    /// The endpoints of `cluster` are known now, or it stands in for one that was replaced.
+    func resolved(in cluster: UpstreamCluster) {
+        precondition(state == .waiting && pool == nil)
+        resolving = nil
+        lease(from: cluster, avoiding: nil)
+    }
+
+    /// The cluster's endpoints have no address.
+    func unresolved(_ failure: Failure) {
+        precondition(state == .waiting && pool == nil)
+        resolving = nil
+        fail(failure)
+    }
+
     /// A head of the response: interim ones may come before the final one.
     func responseHead(_ response: ResponseHead) {
         lastActivity = worker.loop.now
@@ -322,10 +338,15 @@ final class Exchange: TimerTarget {
         pool = nil
         // The running exchange counts for its cluster from its first attempt to `finish`.
         if attempts == 1, !target.cluster.beginRequest() { return fail(.overflow(.requests)) }
-        guard let next = target.cluster.pick(
-            avoiding: previous,
-            for: head.originVersion
-        ) else { return fail(.noEndpoint) }
+        lease(from: target.cluster, avoiding: previous)
+    }
+
+    private func lease(from cluster: UpstreamCluster, avoiding previous: EndpointPool?) {
+        guard let next = cluster.pick(avoiding: previous, for: head.originVersion) else {
+            if let failure = cluster.wait(self) { return fail(failure) }
+            resolving = cluster
+            return
+        }
         pool = next
         switch next.lease(for: self) {
         case .ready(let stream): upstreamReady(stream)
@@ -445,6 +466,9 @@ final class Exchange: TimerTarget {
             upstream.cancel()
         } else if state == .waiting, let pool {
             pool.withdraw(self)
+        } else if let resolving {
+            self.resolving = nil
+            resolving.withdraw(self)
         }
     }
 

@@ -1,3 +1,4 @@
+import DNS
 import HTTP1
 import TLS
 import Telemetry
@@ -18,6 +19,8 @@ enum Failure: Error {
     case notConfigured
     /// The cluster has no endpoint.
     case noEndpoint
+    /// The names of the cluster's endpoints have no address.
+    case unresolved(ResolutionFailure)
     /// A bound of the cluster was reached.
     case overflow(Bound)
     /// No identity yet, so no mTLS connection can be made.

@@ -69,8 +69,9 @@ enum GRPCStatus: UInt64 {
             case .upstreamReset(let code): .init(reset: code)
             case .malformedResponse: .internalError
             // Whatever is worth another attempt, for clients that retry by themselves.
-            case .requestHeadTimeout, .notConfigured, .noEndpoint, .overflow, .noIdentity,
-                .connectFailed, .connectTimeout, .upstreamTLS, .upstreamClosed, .upstreamRefused,
+            case .requestHeadTimeout, .notConfigured, .noEndpoint, .unresolved, .overflow,
+                .noIdentity, .connectFailed, .connectTimeout, .upstreamTLS, .upstreamClosed,
+                .upstreamRefused,
                 .upstreamProtocol, .drainExpired:
                 .unavailable
             }

@@ -70,6 +70,14 @@ struct LocalReply {
                     "The service has no endpoint.",
                     retryAfterSeconds: 1
                 )
+            case .unresolved(let reason):
+                .init(
+                    503,
+                    "dns",
+                    .noEndpoint,
+                    "The service's endpoint could not be resolved: \(reason).",
+                    retryAfterSeconds: 1
+                )
             case .overflow(let bound):
                 .init(
                     503,

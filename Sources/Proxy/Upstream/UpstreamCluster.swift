@@ -2,7 +2,9 @@
 //
 // Invariants:
 // - `runningRequests` counts exchanges between `beginRequest` and `endRequest`
-// - `connectionCount` and `pendingCount` are the sums over the pools, kept by the pools
+// - `connectionCount` and `pendingCount` are the sums over the pools, kept by the pools; those who
+//   wait for a name's addresses count as pending too
+// - `pools` are those of the addresses known now; a pool whose address has gone ends by itself
 
 import HTTP
 import MeshModel
@@ -21,6 +23,8 @@ final class UpstreamCluster {
     let connectTimeoutNanoseconds: UInt64
     let idleTimeoutNanoseconds: UInt64
     private(set) var pools: ContiguousArray<EndpointPool> = []
+    /// Nil when all endpoints are literals.
+    private var names: EndpointNames?
     private var balancer: RoundRobinBalancer
     private let leavesVersionToCaller: Bool
     private(set) var runningRequests = 0
@@ -43,13 +47,79 @@ final class UpstreamCluster {
         let keeps = previous?.cluster.security == cluster.security
         leavesVersionToCaller = cluster.security == .plaintext && cluster.protocol == .auto
         let spoken = Self.spoken(with: cluster)
-        for address in cluster.endpoints.compactMap(\.address) {
+        if cluster.endpoints.contains(where: { $0.address == nil }) {
+            let names = EndpointNames(worker: worker, endpoints: cluster.endpoints) {
+                [unowned self] in followNames()
+            }
+            names.onWaitedTooLong = { [unowned self] in endWait() }
+            self.names = names
+        }
+        let addresses = names?.addresses ?? cluster.endpoints.compactMap(\.address)
+        for address in addresses {
             let known = keeps ? previous?.pools.first { $0.leads(to: address, spoken) } : nil
             known?.move(to: self)
             pools.append(
                 known ?? EndpointPool(owner: self, address: address, spoken: spoken)
             )
         }
+    }
+
+    // MARK: Names of endpoints
+
+    /// Why `pick` found nothing; nil when `exchange` waits: `Exchange.resolved` or
+    /// `unresolved` follows.
+    func wait(_ exchange: Exchange) -> Failure? {
+        guard let names else { return .noEndpoint }
+        guard names.isPending else { return names.failure }
+        guard pendingCount < cluster.limits.pendingRequests else {
+            return .overflow(.pendingRequests)
+        }
+        names.wait(exchange, atMostNanoseconds: connectTimeoutNanoseconds)
+        pendingCount += 1
+        worker.metrics.adjust(.requestsPending, direction, by: 1)
+        return nil
+    }
+
+    /// `exchange` waits no longer.
+    func withdraw(_ exchange: Exchange) {
+        guard let names, names.withdraw(exchange) else { return }
+        leftQueue(1)
+    }
+
+    /// A name has other addresses: new ones get pools, and pools whose address is gone end with
+    /// their exchanges.
+    private func followNames() {
+        guard let names else { return }
+        let spoken = Self.spoken(with: cluster)
+        let before = pools
+        pools = ContiguousArray(
+            names.addresses.map { address in
+                before.first { $0.leads(to: address, spoken) }
+                    ?? EndpointPool(owner: self, address: address, spoken: spoken)
+            }
+        )
+        for pool in before where !pools.contains(where: { $0 === pool }) { pool.retire() }
+        if !pools.isEmpty || !names.isPending { endWait() }
+    }
+
+    /// Those who wait go on with what there is.
+    private func endWait() {
+        guard let names else { return }
+        let failure = names.failure
+        for exchange in takeWaiters() {
+            if pools.isEmpty { exchange.unresolved(failure) } else { exchange.resolved(in: self) }
+        }
+    }
+
+    private func takeWaiters() -> ContiguousArray<Exchange> {
+        guard let waiters = names?.takeWaiters() else { return [] }
+        leftQueue(waiters.count)
+        return waiters
+    }
+
+    private func leftQueue(_ count: Int) {
+        pendingCount -= count
+        worker.metrics.adjust(.requestsPending, direction, by: -Int64(count))
     }
 
     private static func spoken(with cluster: Cluster) -> UpstreamProtocol {
@@ -102,6 +172,10 @@ final class UpstreamCluster {
     /// The cluster is not in the new snapshot: unused connections go, used ones end with their
     /// exchange.
     func retire(keeping kept: UpstreamCluster?) {
+        names?.cancel()
+        for exchange in takeWaiters() {
+            if let kept { exchange.resolved(in: kept) } else { exchange.unresolved(.noEndpoint) }
+        }
         for pool in pools where pool.owner === self {
             if let kept, kept.pools.contains(where: { $0 === pool }) { continue }
             pool.retire()

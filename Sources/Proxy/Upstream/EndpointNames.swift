@@ -1,0 +1,91 @@
+// The names among the endpoints of one cluster, and the exchanges that wait for their first answer.
+//
+// Later answers make nobody wait: what was resolved before is in use until then. An exchange waits
+// no longer than making a connection may take.
+
+import DNS
+import MeshModel
+import Reactor
+import Time
+
+/// Follows the addresses of a cluster's endpoints.
+///
+/// Confined to its worker.
+final class EndpointNames: TimerTarget {
+    private let worker: Worker
+    private let endpoints: [Endpoint]
+    /// One for each of `endpoints`; nil for those that are literals.
+    private var names: [ResolvedName?] = []
+    private var waiters: ContiguousArray<Exchange> = []
+    private let waitTimer = Timer()
+
+    /// `onChange` is called when `addresses` may be others, never inside this call.
+    init(worker: Worker, endpoints: [Endpoint], onChange: @escaping () -> Void) {
+        self.worker = worker
+        self.endpoints = endpoints
+        super.init()
+        names = endpoints.map { endpoint in
+            guard case .name(let name, _) = endpoint.target else { return nil }
+            return worker.resolver.subscribe(to: name) { _ in onChange() }
+        }
+    }
+
+    var waitingCount: Int { waiters.count }
+
+    /// Where the endpoints are as far as is known, each address once, in their order.
+    var addresses: [SocketAddress] {
+        var known: Set<SocketAddress> = []
+        return zip(endpoints, names).flatMap { endpoint, name -> [SocketAddress] in
+            switch endpoint.target {
+            case .address(let address): return [address]
+            case .name(_, let port):
+                guard case .addresses(let addresses)? = name?.state else { return [] }
+                return addresses.map { SocketAddress(addressBytes: $0.bytes, port: port) }
+            }
+        }.filter { known.insert($0).inserted }
+    }
+
+    /// A name has never been answered for.
+    var isPending: Bool { names.contains { $0?.state == .pending } }
+
+    /// Why there is no address.
+    var failure: Failure {
+        for name in names {
+            if case .failed(let reason)? = name?.state { return .unresolved(reason) }
+        }
+        return isPending ? .unresolved(.timedOut) : .noEndpoint
+    }
+
+    /// Lets `exchange` wait for the first address.
+    func wait(_ exchange: Exchange, atMostNanoseconds: UInt64) {
+        waiters.append(exchange)
+        guard !waitTimer.isArmed else { return }
+        worker.loop.arm(waitTimer, afterNanoseconds: atMostNanoseconds, target: self)
+    }
+
+    /// `exchange` waits no longer; false when it did not.
+    func withdraw(_ exchange: Exchange) -> Bool {
+        guard let index = waiters.firstIndex(where: { $0 === exchange }) else { return false }
+        waiters.remove(at: index)
+        if waiters.isEmpty { worker.loop.timers.cancel(waitTimer) }
+        return true
+    }
+
+    /// Everybody who waits, who does so no longer.
+    func takeWaiters() -> ContiguousArray<Exchange> {
+        defer { waiters = [] }
+        worker.loop.timers.cancel(waitTimer)
+        return waiters
+    }
+
+    /// Follows no name any more.
+    func cancel() {
+        for name in names { name?.cancel() }
+        names = names.map { _ in nil }
+    }
+
+    override func onTimer(_ timer: Timer) { onWaitedTooLong?() }
+
+    /// Set by the cluster, which counts who waits.
+    var onWaitedTooLong: (() -> Void)?
+}
