@@ -117,6 +117,37 @@ class Drain(EndToEndCase):
             self.assertEqual(503, client.response().status)
             proxy.wait(5)
 
+    def test_a_peer_that_leaves_an_idle_connection_costs_its_caller_nothing(self):
+        _, web, orders = self.two_hops(named("orders"))
+        with RawClient(web.port("outbound")) as client:
+            client.get("orders")
+            orders.stop()
+            eventually(lambda: web.admin.metrics().sum("mesh_upstream_connections_active") == 0,
+                       "the caller lets go of the connection")
+            self.assertEqual(503, client.get("orders").status)
+        self.assertTrue(web.is_running())
+
+    def test_a_peer_that_leaves_during_an_exchange_ends_it_and_then_the_connection(self):
+        entered, go_on = threading.Event(), threading.Event()
+
+        def slow(exchange):
+            exchange.read_body()
+            entered.set()
+            go_on.wait(20)
+            exchange.reply(200, b"late")
+        _, web, orders = self.two_hops(slow)
+        with RawClient(web.port("outbound")) as client:
+            client.send(request("GET", "orders"))
+            self.assertTrue(entered.wait(20))
+            orders.send(signal.SIGTERM)
+            orders.wait_for_log("draining")
+            go_on.set()
+            self.assertEqual(b"late", client.response().body)
+            self.assertEqual(0, orders.wait())
+            eventually(lambda: web.admin.metrics().sum("mesh_upstream_connections_active") == 0,
+                       "the caller lets go of the connection")
+        self.assertTrue(web.is_running())
+
     def test_a_second_signal_stops_at_once(self):
         never = threading.Event()
         self.addCleanup(never.set)

@@ -555,7 +555,7 @@ class Inbound(NamespaceCase):
         # web's way to 10.77.0.1 leads through orders to another machine, which has that address.
         other = self.network.add("other", "10.77.0.1")
         self.listeners(other, far=8080)
-        self.orders.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.orders.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
         self.orders.redirect(*_SET)
         self.web.run("ip", "route", "add", "10.77.0.1", "via", self.orders.ipv4)
         self.orders.run("ip", "route", "add", "10.77.0.1", "via", other.ipv4)
