@@ -47,6 +47,8 @@ def parse():
     parser.add_argument("--rounds", type=int, help="of fresh processes; default 5")
     parser.add_argument("--slices", type=int, help="turns per round; default 5")
     parser.add_argument("--idle", help="connection counts of S6, with commas; default 1000,10000")
+    parser.add_argument("--realtime", action="store_true",
+                        help="run all that takes part before anything else on a busy machine (root)")
     parser.add_argument("--out", type=pathlib.Path, help="directory for results; default: a new one")
     parser.add_argument("--report", type=pathlib.Path, help="measure nothing: print FILE's tables")
     parser.add_argument("--check", action="store_true", help="measure nothing: try every path")
@@ -114,6 +116,12 @@ def main():
         chosen = scenarios.named(given.scenarios)
     except ValueError as error:
         sys.exit(str(error))
+    if given.realtime:
+        try:
+            # Inherited by proxies, backends and clients alike.
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        except PermissionError:
+            sys.exit("--realtime needs root")
     files = machine.raise_file_limit(1 << 17)
     connections_max = min(max(16384, max(effort.idle_counts) + 1024), files * 9 // 10)
     for number in (signal.SIGTERM, signal.SIGHUP):
