@@ -61,6 +61,23 @@ extension Span where Element == UInt8 {
         self.withUnsafeBytes { $0.baseAddress.unsafelyUnwrapped }
     }
 
+    /// A hash in which ASCII letters count without case: equal for all that `matches`.
+    ///
+    /// For tables of names that we chose; whoever chooses the names can make them collide.
+    public func hashIgnoringCase() -> UInt64 {
+        let count = count
+        var hash = UInt64(truncatingIfNeeded: count) &* hashFactor
+        guard count > 0 else { return hash }
+        let base = address
+        var index = 0
+        while index &+ 8 <= count {
+            hash = mixed(hash ^ lowercase(load(base, index)))
+            index &+= 8
+        }
+        if index < count { hash = mixed(hash ^ lowercase(loadTail(base, index, count))) }
+        return hash
+    }
+
     /// Whether the bytes are exactly those of `other`.
     public func equals(_ other: Span<UInt8>) -> Bool {
         let count = count
@@ -136,6 +153,20 @@ private func isSameText(_ left: UInt64, _ right: UInt64) -> Bool {
     let letters = atLeast(folded, 0x61) & ~atLeast(folded, 0x7B) & ~right & topBits
     return difference & ~(letters &>> 2) == 0
 }
+
+@inline(__always)
+private func lowercase(_ word: UInt64) -> UInt64 {
+    let low = word & sevenBits
+    return word | (atLeast(low, 0x41) & ~atLeast(low, 0x5B) & ~word & topBits) &>> 2
+}
+
+@inline(__always)
+private func mixed(_ hash: UInt64) -> UInt64 {
+    let product = hash &* hashFactor
+    return product ^ product &>> 32
+}
+
+private let hashFactor: UInt64 = 0x9E37_79B9_7F4A_7C15
 
 let topBits: UInt64 = 0x8080_8080_8080_8080
 let sevenBits: UInt64 = 0x7F7F_7F7F_7F7F_7F7F

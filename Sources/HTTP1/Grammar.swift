@@ -50,9 +50,17 @@ enum Grammar {
 
     /// The value of a non-empty run of digits that fits into 63 bits, or nil.
     static func decimal(_ digits: Span<UInt8>) -> UInt64? {
-        guard !digits.isEmpty else { return nil }
+        let count = digits.count
+        guard count > 0 else { return nil }
         var value: UInt64 = 0
-        for index in 0..<digits.count {
+        // 18 digits always fit.
+        for index in 0..<min(count, 18) {
+            let byte = digits[index]
+            guard isDigit(byte) else { return nil }
+            value = value &* 10 &+ UInt64(byte &- 0x30)
+        }
+        guard count > 18 else { return value }
+        for index in 18..<count {
             let byte = digits[index]
             guard isDigit(byte) else { return nil }
             let (product, isTooLarge) = value.multipliedReportingOverflow(by: 10)

@@ -62,8 +62,9 @@ final class CompiledMesh {
         case .unknown: throw .unknownService(isWrongPort: false)
         case .wrongPort: throw .unknownService(isWrongPort: true)
         case .service(let index):
-            for route in services[index].routes where route.matcher.matches(head) {
-                return route.nextTarget()
+            let routes = services[index].routes
+            for index in routes.indices where routes[index].takes(head) {
+                return routes[index].nextTarget()
             }
             throw .noRoute
         }
@@ -97,7 +98,8 @@ final class CompiledMesh {
             endpoints: [Endpoint(address: address)],
             connectTimeout: ProxyLimits.applicationConnectTimeout,
             idleTimeout: ProxyLimits.applicationIdleTimeout,
-            limits: service.limits
+            limits: service.limits,
+            protocol: service.protocol
         )
         if let previous, previous.cluster == cluster { return previous }
         return UpstreamCluster(
@@ -136,7 +138,8 @@ private final class CompiledService {
 /// One route with the schedule over its backends.
 private final class CompiledRoute {
     let route: Route
-    let matcher: RouteMatcher
+    private let matcher: RouteMatcher
+    private let takesAll: Bool
     private let targets: ContiguousArray<ExchangeTarget>
     private var schedule: WeightedSchedule
 
@@ -149,6 +152,7 @@ private final class CompiledRoute {
     ) {
         self.route = route
         matcher = RouteMatcher(route.match)
+        takesAll = matcher.matchesEverything
         targets = ContiguousArray(
             route.backends.map { backend in
                 guard let cluster = clusters[backend.cluster] else {
@@ -174,5 +178,10 @@ private final class CompiledRoute {
         }
     }
 
-    func nextTarget() -> ExchangeTarget { targets[schedule.next()] }
+    func takes(_ head: RequestHead) -> Bool { takesAll || matcher.matches(head) }
+
+    func nextTarget() -> ExchangeTarget {
+        if targets.count == 1 { return targets[0] }
+        return targets[schedule.next()]
+    }
 }

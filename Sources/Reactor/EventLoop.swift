@@ -63,12 +63,16 @@ public final class EventLoop {
     }
 
     /// The clock at the start of this turn.
-    @exclusivity(unchecked) public private(set) var now: MonotonicTime
+    @inlinable public var now: MonotonicTime { turnTime }
     /// The loop's timers.
     public let timers: TimerWheel
     /// Turns taken: waits for events that returned.
-    @exclusivity(unchecked) public private(set) var turns: UInt64 = 0
+    @inlinable public var turns: UInt64 { turnCount }
 
+    // Behind accessors, since a stored property that other modules see costs them a dynamic check for
+    // each reading.
+    @usableFromInline @exclusivity(unchecked) var turnTime: MonotonicTime
+    @usableFromInline @exclusivity(unchecked) var turnCount: UInt64 = 0
     let epoll: Int32
     /// Where received bytes land before they are lent; one for all connections of the loop.
     let receiveBlock: UnsafeMutableRawPointer
@@ -89,8 +93,8 @@ public final class EventLoop {
     public init() throws(ReactorError) {
         epoll = mesh_epoll_create()
         guard epoll >= 0 else { throw .systemCall("epoll_create1", errno: -epoll) }
-        now = Clock.monotonic()
-        timers = TimerWheel(now: now)
+        turnTime = Clock.monotonic()
+        timers = TimerWheel(now: turnTime)
         receiveBlock = .allocate(byteCount: ReactorLimits.receiveBytesMax, alignment: 64)
         events = .allocate(capacity: ReactorLimits.eventsPerTurnMax)
     }
@@ -119,8 +123,8 @@ public final class EventLoop {
             waitMilliseconds(atMost: waitMillisecondsMax)
         )
         precondition(count >= 0, "epoll_wait failed: \(count)")
-        now = Clock.monotonic()
-        turns &+= 1
+        turnTime = Clock.monotonic()
+        turnCount &+= 1
         resumePaused()
         for index in 0..<Int(count) {
             let event = events[index]

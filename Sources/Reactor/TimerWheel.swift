@@ -30,7 +30,9 @@ public final class Timer {
     /// Tells several timers of one target apart.
     public let kind: Int
     /// When it is due; meaningless when disarmed.
-    public fileprivate(set) var deadline = MonotonicTime(nanoseconds: 0)
+    @inlinable public var deadline: MonotonicTime { dueTime }
+    // Why behind an accessor, see EventLoop.swift.
+    @usableFromInline @exclusivity(unchecked) var dueTime = MonotonicTime(nanoseconds: 0)
     fileprivate var target: TimerTarget?
     fileprivate var slot = -1
     fileprivate var next: Timer?
@@ -70,7 +72,7 @@ public final class TimerWheel {
     /// Arms `timer` to wake `target` at `deadline`, moving it when it is armed already.
     public func arm(_ timer: Timer, at deadline: MonotonicTime, target: TimerTarget) {
         if timer.isArmed { unlink(timer) } else { armedCount += 1 }
-        timer.deadline = deadline
+        timer.dueTime = deadline
         timer.target = target
         link(timer, noEarlierThan: currentTick + 1)
     }

@@ -72,31 +72,17 @@ public struct HostTable: Sendable {
         var slot = Int(truncatingIfNeeded: hash) & mask
         while slots[slot] >= 0 {
             let index = Int(slots[slot])
-            if entries[index].hash == hash, Self.equal(host, entries[index].host) { return slot }
+            if entries[index].hash == hash, Self.isSame(entries[index].host, host) { return slot }
             slot = (slot + 1) & mask
         }
         return slot
     }
 
-    private static func lowercased(_ byte: UInt8) -> UInt8 {
-        byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
-    }
-
-    private static func equal(_ host: Span<UInt8>, _ stored: ContiguousArray<UInt8>) -> Bool {
-        guard host.count == stored.count else { return false }
-        for index in 0..<host.count where lowercased(host[index]) != stored[index] { return false }
-        return true
-    }
-
-    /// FNV-1a.
-    ///
     /// The table holds configured names only, so an attacker who picks hosts to look up can
     /// lengthen no chain.
-    private static func hash(_ host: Span<UInt8>) -> UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for index in 0..<host.count {
-            hash = (hash ^ UInt64(lowercased(host[index]))) &* 0x100_0000_01B3
-        }
-        return hash ^ (hash >> 29)
+    private static func hash(_ host: Span<UInt8>) -> UInt64 { host.hashIgnoringCase() }
+
+    private static func isSame(_ stored: ContiguousArray<UInt8>, _ host: Span<UInt8>) -> Bool {
+        stored.span.matches(host)
     }
 }

@@ -21,7 +21,8 @@ public struct RouteMatcher: Sendable {
     private let path: Path
     private let method: ContiguousArray<UInt8>?
     private let headers: ContiguousArray<Header>
-    private let matchesEverything: Bool
+    /// Whether there is no condition: asked first, as a matcher is not copied for that.
+    public let matchesEverything: Bool
 
     /// Compiles `match`.
     public init(_ match: RouteMatch) {

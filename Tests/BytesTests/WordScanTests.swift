@@ -75,6 +75,29 @@ struct WordScanTests {
         }
     }
 
+    @Test("the hash ignores the case of letters, and no other bit of any byte")
+    func hash() {
+        func hash(_ bytes: [UInt8]) -> UInt64 { bytes.span.hashIgnoringCase() }
+        for count in 0...33 {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: 0x41 + $0 % 26) }
+            let expected = hash(bytes)
+            #expect(hash(bytes.map { $0 | 0x20 }) == expected)
+            #expect(hash(bytes + [0]) != expected)
+            for place in 0..<count {
+                for bit in 0..<8 where bit != 5 {
+                    var other = bytes
+                    other[place] ^= 1 << UInt8(bit)
+                    #expect(hash(other) != expected)
+                }
+            }
+        }
+        for byte in UInt8.min...UInt8.max {
+            let isLetter = (0x41...0x5A).contains(byte & ~0x20)
+            let isSame = hash([byte]) == hash([byte ^ 0x20])
+            #expect(isSame == isLetter, "\(byte)")
+        }
+    }
+
     @Test("bytes of any length equal themselves and nothing that differs in one bit")
     func equality() {
         for count in 0...40 {

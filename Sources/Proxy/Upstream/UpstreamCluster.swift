@@ -76,11 +76,18 @@ final class UpstreamCluster {
     /// The endpoint for the next attempt of an application that speaks `version`; another one than
     /// `previous` if there is any.
     func pick(avoiding previous: EndpointPool?, for version: HTTPVersion) -> EndpointPool? {
-        let index = balancer.pick(
-            count: pools.count,
-            excluding: { pools[$0].isSameEndpoint(as: previous) }
-        )
-        guard let pool = index.map({ pools[$0] }) ?? pools.first else { return nil }
+        let pools = pools
+        var index = 0
+        if pools.count > 1 {
+            index =
+                balancer.pick(
+                    count: pools.count,
+                    excluding: { pools[$0].isSameEndpoint(as: previous) }
+                ) ?? 0
+        } else if pools.isEmpty {
+            return nil
+        }
+        let pool = pools[index]
         return leavesVersionToCaller && version == .http2 ? pool.asHTTP2() : pool
     }
 
