@@ -30,7 +30,7 @@ from bench.tools import Tools  # noqa: E402
 SUBJECT = proxies.MeshProxy.name
 FULL = Effort(rounds=5, slices=5, requests=12000, bulk_requests=250, rate_seconds=2,
               single_requests=2000, handshakes=300, idle_counts=(1000, 10000), idle_rounds=2)
-QUICK = Effort(rounds=1, slices=4, requests=5000, bulk_requests=100, rate_seconds=1,
+QUICK = Effort(rounds=1, slices=3, requests=4000, bulk_requests=100, rate_seconds=1,
                single_requests=800, handshakes=200, idle_counts=(1000,), idle_rounds=1)
 
 
@@ -42,7 +42,7 @@ def parse():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one short round: under 5 minutes")
-    parser.add_argument("--scenarios", default="S1,S2,S3,S4,S5,S6,S7", help="default: all")
+    parser.add_argument("--scenarios", default="S1,S2,S3,S4,S5,S6,S7,S8", help="default: all")
     parser.add_argument("--proxies", help="with commas; default: all that run here")
     parser.add_argument("--rounds", type=int, help="of fresh processes; default 5")
     parser.add_argument("--slices", type=int, help="turns per round; default 5")
