@@ -71,6 +71,8 @@ GOALS: tuple[Goal, ...] = (
     *_idle("S6h2", 0.75),
     Goal("S6h1", "resident with 10 connections", "idle", figures.resident(10), BEST, 0.60),
     Goal("S6h1", "resident with 10 connections", "idle", figures.resident(10), "envoy", 0.20),
+    Goal("S8", "p99 beside a huge answer", "beside", figures.latency(0.99), BEST, 1.0,
+         beyond_noise=True),
     Goal("S7", "CPU per full handshake", "full", figures.cpu, "nginx", 1.0),
     Goal("S7", "CPU per resumed handshake, against a full one", "resumed", figures.cpu, "nginx", 0.5,
          other_kind="full"),

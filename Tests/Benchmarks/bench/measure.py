@@ -25,7 +25,7 @@ from . import machine
 from .machine import Failed, Server
 from .path import DIRECT, Path, Site
 from .proxies import Proxy
-from .scenarios import CALL_BODY, LARGE_BODY, SMALL_BODY, Scenario
+from .scenarios import CALL_BODY, HUGE_PATH, LARGE_BODY, SMALL_BODY, Scenario
 
 _CLIENTS = pathlib.Path(__file__).resolve().parent / "clients"
 
@@ -65,7 +65,7 @@ class Measurement:
     def run(self, scenario: Scenario, round_number: int):
         """One round of a scenario with all that support it."""
         kinds = {"requests": self._requests, "bulk": self._bulk, "idle": self._idle,
-                 "handshakes": self._handshakes}
+                 "handshakes": self._handshakes, "beside": self._beside}
         began = time.monotonic()
         kinds[scenario.kind](scenario, round_number)
         self._say(f"round {round_number + 1}/{self._effort.rounds} {scenario.name}: "
@@ -130,6 +130,26 @@ class Measurement:
             self._turns(scenario, round_number, paths, self._effort.slices, "saturated",
                         lambda path: self._saturated(scenario, path))
             self._add_peaks(scenario, round_number, paths)
+
+    def _beside(self, scenario: Scenario, round_number: int):
+        """At an easy rate, first alone and then beside the huge answer, in the same turn."""
+        effort = self._effort
+        shape = ("--rate", effort.rate // 5, "--seconds", effort.rate_seconds, "--conns", 4)
+        with self._all_paths(scenario, round_number, with_direct=False) as paths:
+            for kind, is_busy in (("alone", False), ("beside", True)):
+                self._turns(scenario, round_number, paths, effort.slices, kind,
+                            lambda path: self._paced_beside(scenario, path, is_busy, *shape))
+            self._add_peaks(scenario, round_number, paths)
+
+    def _paced_beside(self, scenario: Scenario, path: Path, is_busy: bool, *shape: object) -> dict:
+        with contextlib.ExitStack() as stack:
+            if is_busy:
+                huge = subprocess.Popen(
+                    [self._load, "--port", str(path.entry), "--path", HUGE_PATH, "--seconds", "60"],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                stack.callback(huge.wait)
+                stack.callback(huge.kill)
+            return self._paced(scenario, path, *shape)
 
     def _add_peaks(self, scenario: Scenario, round_number: int, paths: dict[str, Path]):
         for name, path in paths.items():

@@ -11,7 +11,7 @@ from .certificates import Identity, make_identities
 from .machine import Failed, Ports, Server
 from .proxies import Proxy, Seat
 from .proxies.proxy import find_program, user_name
-from .scenarios import CALL_PATH, LARGE_BODY, SMALL_BODY, Scenario
+from .scenarios import CALL_PATH, HUGE_BODY, HUGE_PATH, LARGE_BODY, SMALL_BODY, Scenario
 
 DIRECT = "direct"
 
@@ -52,6 +52,8 @@ class Site:
         d = self._directory / "backend-h1"
         d.mkdir()
         (d / "large").write_bytes(bytes(LARGE_BODY))
+        with (d / HUGE_PATH.lstrip("/")).open("wb") as huge:
+            huge.truncate(HUGE_BODY)  # a hole: it takes no room and no disk
         port = Ports.take()
         temporary = "\n".join(f"    {kind}_temp_path {d}/{kind};" for kind in
                               ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -74,6 +76,7 @@ http {{
         default_type application/octet-stream;
         location / {{ return 200 "{'x' * SMALL_BODY}"; }}
         location = /large {{ root {d}; }}
+        location = {HUGE_PATH} {{ root {d}; }}
     }}
 }}
 """)

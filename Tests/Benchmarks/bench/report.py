@@ -117,6 +117,20 @@ def _handshake_table(found: Figures, scenario: Scenario, subject: str) -> str:
     return _table(head, rows)
 
 
+def _beside_table(found: Figures, scenario: Scenario, subject: str) -> str:
+    name, rows = scenario.name, []
+    for proxy in found.proxies(name, "beside"):
+        row: Row = [proxy]
+        for kind in ("alone", "beside"):
+            row += [_number(found.median(name, kind, proxy, figures.latency(f)))
+                    for f in (0.5, 0.99)]
+        rows.append(row + [
+            _ratio(found, name, "beside", subject, proxy, figures.latency(0.99)),
+            _number(found.median(name, "peak", proxy, lambda s: sum(s["mib"].values())), 1)])
+    return _table(["proxy", "alone p50 µs", "p99", "beside p50", "p99", "p99 ours/it", "peak MiB"],
+                  rows)
+
+
 def goals_table(found: Figures, subject: str) -> str:
     """Every goal with what was measured; `not measured` where a side is missing."""
     rows: list[Row] = []
@@ -152,7 +166,7 @@ def markdown(run: dict, subject: str) -> str:
         "## Goals", goals_table(found, subject),
     ]
     tables = {"requests": _load_table, "bulk": _load_table, "idle": _idle_table,
-              "handshakes": _handshake_table}
+              "handshakes": _handshake_table, "beside": _beside_table}
     for scenario in SCENARIOS.values():
         if any(s["scenario"] == scenario.name for s in run["samples"]):
             parts += [f"## {scenario.name}: {scenario.title}",

@@ -7,6 +7,8 @@ from typing import Optional
 
 SMALL_BODY = 1024
 LARGE_BODY = 1 << 20
+HUGE_BODY = 1 << 30
+HUGE_PATH = "/huge"
 CALL_PATH = "/bench.Echo/Call"
 CALL_BODY = 128
 
@@ -15,8 +17,8 @@ CALL_BODY = 128
 class Scenario:
     """A path and what goes along it.
 
-    `kind` is `requests` (small answers), `bulk` (1 MiB each), `idle` (memory of open connections) or
-    `handshakes`. `caller`, `hop` and `origin` are the protocols on the way: `h1` or `h2`; without a
+    `kind` is `requests` (small answers), `bulk` (1 MiB each), `idle` (memory of open connections),
+    `handshakes`, or `beside` (small answers while a huge one is on its way). `caller`, `hop` and `origin` are the protocols on the way: `h1` or `h2`; without a
     hop there is one proxy and no TLS. Kinds `idle` and `handshakes` speak to the inbound directly.
     """
 
@@ -57,6 +59,8 @@ SCENARIOS = {s.name: s for s in (
     Scenario("S6h2", "idle mTLS h2 connections at the inbound", "idle", "h2", "h2", "h1"),
     Scenario("S7", "TLS handshakes at the inbound, full and resumed",
              "handshakes", "h1", "h1", "h1"),
+    Scenario("S8", "small answers beside one of 1 GiB on the multiplexed hop of S3",
+             "beside", "h1", "h2", "h1"),
 )}
 GROUPS = {"S5": ("S5h1", "S5h2"), "S6": ("S6h1", "S6h2")}
 

@@ -20,7 +20,7 @@ class MeshProxy(Proxy):
     """Metrics, trace fields, identities and policies are on, as in a default mesh."""
 
     name = "mesh-proxy"
-    scenarios = ("S1", "S2", "S5h1", "S6h1", "S7")
+    scenarios = ALL
     ready_line = '"message":"ready"'
 
     def version(self) -> str:

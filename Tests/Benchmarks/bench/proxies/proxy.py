@@ -51,7 +51,7 @@ class Proxy:
         raise NotImplementedError
 
 
-ALL = ("S1", "S2", "S3", "S4", "S5h1", "S5h2", "S6h1", "S6h2", "S7")
+ALL = ("S1", "S2", "S3", "S4", "S5h1", "S5h2", "S6h1", "S6h2", "S7", "S8")
 
 
 def find_program(name: str, package: str) -> str:

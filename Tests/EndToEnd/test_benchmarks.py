@@ -1,0 +1,119 @@
+"""That the benchmark measures what it says: its arithmetic, and its latency client on a real socket."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Benchmarks"))
+
+from bench import costs, figures, goals, report  # noqa: E402 (needs the path above)
+from bench.tools import Tools  # noqa: E402
+
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def _sample(proxy, turn, cpu, kind="saturated", **more):
+    return dict(scenario="S1", proxy=proxy, kind=kind, round=0, slice=turn,
+                cpu_us={"plain": cpu}, **more)
+
+
+class Figures(unittest.TestCase):
+    def test_a_slow_spell_of_the_machine_moves_no_ratio(self):
+        slow = [1, 5, 1]
+        found = figures.Figures(
+            [_sample("mesh-proxy", t, 8 * s) for t, s in enumerate(slow)]
+            + [_sample("nginx", t, 10 * s) for t, s in enumerate(slow)])
+        ratio = found.ratio("S1", "saturated", "mesh-proxy", "nginx", figures.cpu)
+        self.assertEqual((ratio.median, ratio.low, ratio.high), (0.8, 0.8, 0.8))
+
+    def test_the_best_peer_is_the_strongest_rival_and_never_the_floor(self):
+        found = figures.Figures([_sample(name, 0, cpu) for name, cpu in (
+            ("mesh-proxy", 9), ("nginx", 10), ("envoy", 30), ("relay", 3), ("direct", 1))])
+        best = found.against_best("S1", "saturated", "mesh-proxy", figures.cpu)
+        self.assertEqual((best.other, best.median), ("nginx", 0.9))
+
+    def test_turns_that_one_side_missed_are_not_compared(self):
+        found = figures.Figures([_sample("mesh-proxy", 0, 9), _sample("mesh-proxy", 1, 9),
+                                 _sample("nginx", 1, 10)])
+        ratio = found.ratio("S1", "saturated", "mesh-proxy", "nginx", figures.cpu)
+        self.assertEqual(ratio.turns, 1)
+
+    def test_a_percentile_is_the_bucket_in_which_it_falls(self):
+        buckets = {"100": 989, "300": 11}
+        self.assertAlmostEqual(figures.percentile(buckets, 0.5), 1.02 ** 100)
+        self.assertAlmostEqual(figures.percentile(buckets, 0.99), 1.02 ** 300)
+
+    def test_a_goal_is_missed_above_its_bound(self):
+        goal = next(g for g in goals.GOALS if g.scenario == "S1" and g.against == goals.BEST)
+        for cpu, word in ((9, "met"), (9.2, "**missed**")):
+            found = figures.Figures([_sample("mesh-proxy", 0, cpu), _sample("nginx", 0, 10)])
+            line = next(row for row in report.goals_table(found, "mesh-proxy").splitlines()
+                        if row.startswith(f"| S1 | {goal.what} | the best peer: nginx"))
+            self.assertTrue(line.endswith(f"{word} |"), line)
+
+
+class RequestCosts(unittest.TestCase):
+    def test_own_cost_is_summed_by_object_and_calls_are_not_counted_twice(self):
+        dump = ("events: Ir\nob=(1) /x/mesh-proxy\nfn=(1) main\n10 5\n+3 7\ncfn=(2) send\n"
+                "cob=(2) /lib/libc.so\ncalls=1 20\n12 1000\n* 1\nob=(2)\nfn=(2)\n20 900\n-4 100\n"
+                "ob=(1)\nfn=(3) other\n30 2\ntotals: 1015\n")
+        self.assertEqual(costs.instructions_by_object(dump),
+                         {"/x/mesh-proxy": 15, "/lib/libc.so": 1000})
+
+
+class LatencyClient(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.program = Tools(pathlib.Path(directory.name)).program("load")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listener.close)
+
+    def load(self, *arguments):
+        port = str(self.listener.getsockname()[1])
+        return subprocess.run([self.program, "--port", port, *arguments], capture_output=True,
+                              text=True, timeout=30)
+
+    def serve(self, answer, stall=None):
+        """Answers one connection; `stall` is the request before which it waits, and how long."""
+        def run():
+            connection, _ = self.listener.accept()
+            with connection:
+                count, data = 0, b""
+                while chunk := connection.recv(65536):
+                    data += chunk
+                    while b"\r\n\r\n" in data:
+                        data = data.split(b"\r\n\r\n", 1)[1]
+                        count += 1
+                        if stall and count == stall[0]:
+                            time.sleep(stall[1])
+                        connection.sendall(answer)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join, 10)
+
+    def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(self):
+        self.serve(_ANSWER, stall=(50, 0.3))
+        result = json.loads(self.load("--rate", "200", "--seconds", "1").stdout)
+        self.assertEqual((result["requests"], result["failed"]), (200, 0))
+        # 60 requests were due in those 0.3 s; at least half of them waited for more than 0.1 s.
+        late = sum(n for b, n in result["buckets"].items() if 1.02 ** int(b) > 100_000)
+        self.assertGreaterEqual(late, 30)
+
+    def test_answers_other_than_200_are_counted_as_failed(self):
+        self.serve(_ANSWER.replace(b"200 OK", b"503 No"))
+        result = json.loads(self.load("--requests", "5").stdout)
+        self.assertEqual((result["requests"], result["failed"]), (5, 5))
+
+    def test_a_closed_connection_fails_the_run(self):
+        threading.Thread(target=lambda: self.listener.accept()[0].close(), daemon=True).start()
+        done = self.load("--requests", "5")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("load:", done.stderr)
