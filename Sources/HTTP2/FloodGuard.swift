@@ -18,6 +18,8 @@ struct FloodGuard {
     private var usefulStreams = 0
     /// HEADERS, and DATA with data, either way.
     private var messageFrames = 0
+    /// HEADERS that nghttp2 passed over, as their stream has ended.
+    private var ignoredHeaders = 0
     /// Of the header block that is under way.
     private var continuations = 0
     private var blockBytes = 0
@@ -43,6 +45,7 @@ struct FloodGuard {
         emptyFrames = 0
         usefulStreams = 0
         messageFrames = 0
+        ignoredHeaders = 0
     }
 
     /// Counts a frame of the peer.
@@ -58,6 +61,7 @@ struct FloodGuard {
             }
         case FrameType.headers:
             messageFrames += 1
+            ignoredHeaders += 1
             continuations = 0
             blockBytes = frame.length
         case FrameType.continuation:
@@ -93,6 +97,14 @@ struct FloodGuard {
     mutating func countProvokedReset() -> HTTP2Flood? {
         provokedResets += 1
         return provokedResets > settings.provokedResetsMax + usefulStreams ? .provokedResets : nil
+    }
+
+    /// Takes back that a HEADERS frame was ignored.
+    mutating func countTakenHeaders() { ignoredHeaders -= 1 }
+
+    /// What is only known when nghttp2 has seen the frames.
+    var foundLater: HTTP2Flood? {
+        ignoredHeaders > settings.uselessFramesMax ? .uselessFrames : nil
     }
 
     mutating func countUsefulStream() { usefulStreams += 1 }

@@ -89,6 +89,12 @@ extension HTTP2Connection {
 
     fileprivate func beginHeaders(_ frame: UnsafePointer<nghttp2_frame>) -> Int32 {
         let number = frame.pointee.hd.stream_id
+        // RFC 9113 §8.4: a push that crossed our SETTINGS.
+        guard frame.pointee.hd.type == FrameType.headers else {
+            beginBlock(nil)
+            return Int32(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+        }
+        floods.countTakenHeaders()
         guard frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST else {
             beginBlock(stream(number))
             return 0

@@ -115,6 +115,7 @@ open class HTTP2Connection {
         isBusy = false
         if taken < 0 { return fail(pendingError ?? HTTP2Connection.error(of: taken)) }
         if isSuspicious { findGoAway() }
+        if let flood = floods.foundLater { pendingError = pendingError ?? .flood(flood) }
         if let pendingError { return fail(pendingError) }
         settle()
         if let pendingError { return fail(pendingError) }
@@ -197,6 +198,9 @@ open class HTTP2Connection {
         role == .server || error != nil || pendingError != nil || isShutDown || isPeerLeaving
             || nghttp2_session_get_next_stream_id(session) > Int32.max
     }
+
+    /// Whether a header block has begun to arrive and is not complete: the owner bounds its time.
+    public var isReadingHead: Bool { error == nil && scanner.isReadingHead }
 
     /// Whether the peer's SETTINGS came.
     public var hasPeerSettings: Bool { hasSettings }

@@ -12,6 +12,7 @@ extension HTTP2Memory {
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_no_closed_streams(option, 1)
         nghttp2_option_set_max_deflate_dynamic_table_size(option, settings.headerTableBytes)
+        nghttp2_option_set_max_reserved_remote_streams(option, 0)
         nghttp2_option_set_max_outbound_ack(option, settings.unreadAnswersMax)
         nghttp2_option_set_max_send_header_block_length(option, HTTP2Memory.sentBlockBytesMax)
         // Counted here, beside what the peer does that is useful; nghttp2's own limits read a clock,

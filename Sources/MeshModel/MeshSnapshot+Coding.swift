@@ -217,21 +217,17 @@ extension InboundService {
 
 extension InboundPort {
     static func decode(_ cursor: ConfigCursor) -> InboundPort? {
-        guard let object = cursor.object(fields: ["port", "protocol", "timeouts"]) else {
-            return nil
-        }
+        guard let object = cursor.object(fields: ["port", "protocol"]) else { return nil }
         let port = object.required("port") { $0.integer(in: Limits.port) }
         let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
-        let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
-        guard let port, let proto, let timeouts else { return nil }
-        return InboundPort(port: UInt16(port), protocol: proto, timeouts: timeouts)
+        guard let port, let proto else { return nil }
+        return InboundPort(port: UInt16(port), protocol: proto)
     }
 
     func encode(_ writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("port", port)
             writer.field("protocol", `protocol`.rawValue)
-            writer.field("timeouts", timeouts.encode)
         }
     }
 }
@@ -386,19 +382,23 @@ extension WeightedCluster {
 
 extension RouteTimeouts {
     static func decode(_ cursor: ConfigCursor) -> RouteTimeouts? {
-        guard let object = cursor.object(fields: ["request", "streamIdle"]) else { return nil }
+        guard let object = cursor.object(fields: ["request", "streamIdle", "tcpIdle"]) else {
+            return nil
+        }
         let request = object.ifPresent("request") { $0.duration() }
         let streamIdle = object.optional("streamIdle", default: Self.default.streamIdle) {
             $0.duration()
         }
-        guard let streamIdle else { return nil }
-        return RouteTimeouts(request: request, streamIdle: streamIdle)
+        let tcpIdle = object.optional("tcpIdle", default: Self.default.tcpIdle) { $0.duration() }
+        guard let streamIdle, let tcpIdle else { return nil }
+        return RouteTimeouts(request: request, streamIdle: streamIdle, tcpIdle: tcpIdle)
     }
 
     func encode(_ writer: inout JSONWriter) {
         writer.object { writer in
             if let request { writer.field("request", request) }
             writer.field("streamIdle", streamIdle)
+            writer.field("tcpIdle", tcpIdle)
         }
     }
 }

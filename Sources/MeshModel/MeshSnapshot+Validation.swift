@@ -208,7 +208,7 @@ extension MeshSnapshot {
                 path: path.field("timeouts").field("request"),
                 problem: "tcp has no requests to limit",
                 value: request.gatewayText,
-                allowed: "without it; streamIdle limits silence"
+                allowed: "without it; tcpIdle limits silence"
             )
         )
     }
@@ -265,13 +265,10 @@ extension MeshSnapshot {
         let root = ConfigPath.root.field("inbound")
         if inbound.protocol == .tcp { checkNoRequest(inbound.timeouts, at: root, &problems) }
         var seen: Set<UInt16> = []
-        for (index, port) in inbound.ports.enumerated() {
-            let path = root.field("ports").index(index)
-            if port.protocol == .tcp { checkNoRequest(port.timeouts, at: path, &problems) }
-            if seen.insert(port.port).inserted { continue }
+        for (index, port) in inbound.ports.enumerated() where !seen.insert(port.port).inserted {
             problems.append(
                 ConfigError(
-                    path: path.field("port"),
+                    path: root.field("ports").index(index).field("port"),
                     problem: "the port stands twice in ports",
                     value: "\(port.port)"
                 )

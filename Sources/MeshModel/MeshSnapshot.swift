@@ -81,7 +81,7 @@ public struct InboundService: Sendable, Equatable {
     /// What the application speaks, on every port that is not among `ports`; `auto`: as the caller
     /// spoke to its own proxy.
     public let `protocol`: ServiceProtocol
-    /// What it speaks on ports that are known one by one; only interception tells them apart.
+    /// What it speaks on ports that are known one by one.
     public let ports: [InboundPort]
 
     /// Makes an inbound service; traps when `name` breaks `Syntax.name` or there are too many ports.
@@ -100,6 +100,12 @@ public struct InboundService: Sendable, Equatable {
         self.protocol = `protocol`
         self.ports = ports
     }
+
+    /// What the application speaks on `port`: with interception the original one, else the one of
+    /// its configured address.
+    public func `protocol`(ofPort port: UInt16) -> ServiceProtocol {
+        ports.first { $0.port == port }?.protocol ?? `protocol`
+    }
 }
 
 /// A port of the local application.
@@ -108,19 +114,12 @@ public struct InboundPort: Sendable, Equatable {
     public let port: UInt16
     /// What the application speaks there.
     public let `protocol`: ServiceProtocol
-    /// Time limits of exchanges or connections to this port.
-    public let timeouts: RouteTimeouts
 
     /// Makes a port; traps when `port` is 0.
-    public init(
-        port: UInt16,
-        protocol: ServiceProtocol = .auto,
-        timeouts: RouteTimeouts = .default
-    ) {
+    public init(port: UInt16, protocol: ServiceProtocol = .auto) {
         precondition(port != 0)
         self.port = port
         self.protocol = `protocol`
-        self.timeouts = timeouts
     }
 }
 
@@ -261,22 +260,32 @@ public struct WeightedCluster: Sendable, Equatable {
     }
 }
 
-/// Time limits of one exchange.
+/// Time limits of one exchange, or of one opaque connection.
 public struct RouteTimeouts: Sendable, Equatable {
     /// From the request's head to the response's last byte, retries included; nil: unlimited.
     public let request: Duration?
     /// Longest time without a byte in either direction on a running exchange.
     public let streamIdle: Duration
+    /// Longest time without a byte in either direction on an opaque connection.
+    ///
+    /// Applications pool connections to databases and expect to find them alive.
+    public let tcpIdle: Duration
 
     /// No limit on the whole exchange, since one nobody asked for cuts long streams; five minutes
-    /// of silence.
+    /// of silence on an exchange, an hour on an opaque connection.
     public static let `default` = RouteTimeouts()
 
     /// Makes time limits; traps outside `Limits.timeout` or on a part of a millisecond.
-    public init(request: Duration? = nil, streamIdle: Duration = .seconds(300)) {
+    public init(
+        request: Duration? = nil,
+        streamIdle: Duration = .seconds(300),
+        tcpIdle: Duration = .seconds(3_600)
+    ) {
         precondition(request.map(\.isTimeLimit) ?? true)
         precondition(streamIdle.isTimeLimit)
+        precondition(tcpIdle.isTimeLimit)
         self.request = request
         self.streamIdle = streamIdle
+        self.tcpIdle = tcpIdle
     }
 }

@@ -98,7 +98,8 @@ final class CompiledMesh {
             endpoints: [Endpoint(address: address)],
             connectTimeout: ProxyLimits.applicationConnectTimeout,
             idleTimeout: ProxyLimits.applicationIdleTimeout,
-            limits: service.limits
+            limits: service.limits,
+            protocol: service.protocol
         )
         if let previous, previous.cluster == cluster { return previous }
         return UpstreamCluster(

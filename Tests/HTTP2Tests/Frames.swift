@@ -105,13 +105,40 @@ enum Frames {
         )
     }
 
+    static func request(
+        _ method: String = "GET",
+        path: String = "/",
+        authority: String? = "a.example",
+        scheme: String = "http"
+    ) -> [(String, String)] {
+        request(method, path: path, authority: authority, scheme: scheme, [])
+    }
+
+    static func request(_ more: [(String, String)]) -> [(String, String)] {
+        request("GET", more)
+    }
+
+    static func request(
+        _ method: String,
+        _ more: [(String, String)]
+    ) -> [(String, String)] {
+        request(method, path: "/", more)
+    }
+
+    static func request(
+        authority: String?,
+        _ more: [(String, String)]
+    ) -> [(String, String)] {
+        request("GET", authority: authority, more)
+    }
+
     /// The fields every request has.
     static func request(
         _ method: String = "GET",
         path: String = "/",
         authority: String? = "a.example",
         scheme: String = "http",
-        _ more: [(String, String)] = []
+        _ more: [(String, String)]
     ) -> [(String, String)] {
         var fields = [(":method", method), (":scheme", scheme), (":path", path)]
         if let authority { fields.append((":authority", authority)) }

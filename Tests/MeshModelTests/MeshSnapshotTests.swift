@@ -25,6 +25,7 @@ import Testing
         #expect(route.backends == [WeightedCluster(cluster: "orders", weight: 1)])
         #expect(route.timeouts.request == nil)
         #expect(route.timeouts.streamIdle == .seconds(300))
+        #expect(route.timeouts.tcpIdle == .seconds(3_600))
         #expect(snapshot.clusters[0].connectTimeout == .seconds(1))
         #expect(snapshot.clusters[0].limits.connections == 1_024)
         #expect(snapshot.services[0].protocol == .auto)
@@ -44,6 +45,18 @@ import Testing
             #expect(copy.version == 77)
             #expect(copy.numbered(snapshot.version) == snapshot)
         }
+    }
+
+    @Test("A known port has its own protocol, every other one the application's")
+    func inboundPorts() {
+        let inbound = InboundService(
+            name: "s",
+            protocol: .http1,
+            ports: [InboundPort(port: 5_432, protocol: .tcp), InboundPort(port: 90)]
+        )
+        #expect(inbound.protocol(ofPort: 5_432) == .tcp)
+        #expect(inbound.protocol(ofPort: 90) == .auto)
+        #expect(inbound.protocol(ofPort: 80) == .http1)
     }
 
     @Test("A service is found by any of its hosts, at its port only")
@@ -204,9 +217,8 @@ import Testing
                 "inbound.timeouts.request", "tcp has no requests to limit"
             ),
             (
-                #"{"name":"web"}"#,
-                #"{"name":"web","ports":[{"port":1,"protocol":"tcp","timeouts":{"request":"5s"}}]}"#,
-                "inbound.ports[0].timeouts.request", "tcp has no requests to limit"
+                #"{"name":"web"}"#, #"{"name":"web","timeouts":{"tcpIdle":"0s"}}"#,
+                "inbound.timeouts.tcpIdle", "out of range"
             ),
             (
                 #""inbound":{"#, #""unknownDestinations":"drop","inbound":{"#,
@@ -391,7 +403,7 @@ import Testing
                 "3:21: services[0].routes[0].match: a tcp service has no requests to match "
                     + "(allowed: without it)",
                 "4:64: services[0].routes[1].timeouts.request: tcp has no requests to limit: 5s "
-                    + "(allowed: without it; streamIdle limits silence)",
+                    + "(allowed: without it; tcpIdle limits silence)",
                 "4:36: services[0].routes[1].backends[0].cluster: a service of protocol tcp "
                     + "cannot use a cluster of protocol http2: h",
             ]
@@ -577,7 +589,8 @@ private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapsho
                     timeouts: RouteTimeouts(
                         request: Bool.random(using: &generator)
                             ? .milliseconds(Int.random(in: 1...90_000, using: &generator)) : nil,
-                        streamIdle: .seconds(Int.random(in: 1...86_400, using: &generator))
+                        streamIdle: .seconds(Int.random(in: 1...86_400, using: &generator)),
+                        tcpIdle: .seconds(Int.random(in: 1...86_400, using: &generator))
                     )
                 )
             },
@@ -599,8 +612,7 @@ private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapsho
             ports: (0..<Int.random(in: 0...3, using: &generator)).map { index in
                 InboundPort(
                     port: 8_080 + UInt16(index),
-                    protocol: ServiceProtocol.allCases.randomElement(using: &generator) ?? .auto,
-                    timeouts: RouteTimeouts(streamIdle: .seconds(1 + index))
+                    protocol: ServiceProtocol.allCases.randomElement(using: &generator) ?? .auto
                 )
             }
         ),

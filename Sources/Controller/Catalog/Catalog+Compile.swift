@@ -14,21 +14,27 @@ extension Catalog {
     ) throws(ConfigErrors) -> MeshSnapshot? {
         guard let workload = workloads[key] else { return nil }
         let used = workload.uses.sorted().compactMap { services[$0] }
-        var clusters: [ObjectKey: Cluster] = [:]
+        var clusters: [PortKey: Cluster] = [:]
         var virtualServices: [VirtualService] = []
         for service in used {
-            let routes = compileRoutes(service)
-            for backend in routes.flatMap(\.backends) where clusters[backend] == nil {
-                clusters[backend] = services[backend].map(compileCluster)
-            }
-            virtualServices.append(
-                VirtualService(
-                    name: service.key.description,
-                    hosts: service.hosts(from: key.namespace),
-                    port: service.port,
-                    routes: routes.map(\.route)
+            let hosts = service.hosts(from: key.namespace)
+            let addresses = virtualAddresses[service.key].map { [$0] } ?? []
+            for port in service.ports {
+                let routes = compileRoutes(service, port)
+                for backend in routes.flatMap(\.backends) where clusters[backend.key] == nil {
+                    clusters[backend.key] = compileCluster(backend)
+                }
+                virtualServices.append(
+                    VirtualService(
+                        name: service.name(of: port),
+                        hosts: hosts,
+                        port: port.port,
+                        routes: routes.map(\.route),
+                        protocol: port.protocol.serviceProtocol,
+                        addresses: addresses
+                    )
                 )
-            )
+            }
         }
         return try MeshSnapshot(
             version: version,
@@ -37,7 +43,8 @@ extension Catalog {
             trustBundle: trustBundle,
             inbound: compileInbound(workload),
             services: virtualServices,
-            clusters: clusters.sorted { $0.key < $1.key }.map(\.value)
+            clusters: clusters.sorted { $0.key < $1.key }.map(\.value),
+            unknownDestinations: mesh.unknownDestinations
         )
     }
 
@@ -52,12 +59,30 @@ extension Catalog {
         // limit, which must not cut it here.
         return InboundService(
             name: key.description,
-            timeouts: RouteTimeouts(streamIdle: times.streamIdle),
-            limits: service?.limits ?? .default
+            timeouts: RouteTimeouts(streamIdle: times.streamIdle, tcpIdle: times.tcpIdle),
+            limits: service?.limits ?? .default,
+            protocol: service.map(inboundProtocol) ?? .auto,
+            ports: service.map(inboundPorts) ?? []
         )
     }
 
-    private func compileCluster(_ service: ServiceResource) -> Cluster {
+    /// What is spoken on ports that no `targetPort` names: where a service says only what callers
+    /// name, its one protocol is the application's.
+    private func inboundProtocol(_ service: ServiceResource) -> ServiceProtocol {
+        guard service.ports.count == 1, service.ports[0].targetPort == nil else { return .auto }
+        return service.ports[0].protocol.serviceProtocol
+    }
+
+    private func inboundPorts(_ service: ServiceResource) -> [InboundPort] {
+        var seen: Set<UInt16> = []
+        return service.ports.compactMap { port in
+            guard let target = port.targetPort, seen.insert(target).inserted else { return nil }
+            return InboundPort(port: target, protocol: port.protocol.serviceProtocol)
+        }
+    }
+
+    private func compileCluster(_ backend: CompiledRoute.Backend) -> Cluster {
+        let (service, port) = (backend.service, backend.port)
         let times = service.timeouts.over(mesh.defaults)
         var security = ClusterSecurity.plaintext
         if let name = service.workload {
@@ -69,34 +94,37 @@ extension Catalog {
             security = .mutual([id])
         }
         return Cluster(
-            name: service.clusterName,
+            name: service.name(of: port),
             security: security,
-            endpoints: service.endpoints,
+            endpoints: service.endpoints.compactMap { $0.endpoint(of: port) },
             connectTimeout: times.connect,
             idleTimeout: times.idle,
-            limits: service.limits
+            limits: service.limits,
+            protocol: port.protocol.clusterProtocol(isPlaintext: service.isPlaintext)
         )
     }
 
-    private func compileRoutes(_ service: ServiceResource) -> [CompiledRoute] {
-        let attached = routes.filter { route in
-            route.key.namespace == service.key.namespace
-                && route.parents.contains { $0.name == service.key.name }
-        }
+    private func compileRoutes(
+        _ service: ServiceResource,
+        _ port: ServicePort
+    ) -> [CompiledRoute] {
+        let attached = routes.filter { $0.isAttached(to: service, port) }
         let times = service.timeouts.over(mesh.defaults)
         guard !attached.isEmpty else {
-            let backend = WeightedCluster(cluster: service.clusterName)
+            let backend = CompiledRoute.Backend(service: service, port: port)
             return [
                 CompiledRoute(
                     route: Route(
                         name: service.key.name,
-                        backends: [backend],
+                        backends: [WeightedCluster(cluster: backend.name)],
                         timeouts: RouteTimeouts(
-                            request: times.request,
-                            streamIdle: times.streamIdle
+                            // What has no requests has no limit on them.
+                            request: port.protocol == .tcp ? nil : times.request,
+                            streamIdle: times.streamIdle,
+                            tcpIdle: times.tcpIdle
                         )
                     ),
-                    backends: [service.key]
+                    backends: [backend]
                 )
             ]
         }
@@ -116,30 +144,61 @@ extension Catalog {
     ) -> [CompiledRoute] {
         route.rules.enumerated().flatMap { index, rule in
             let request = rule.requestTimeout.map { $0 == .zero ? nil : $0 } ?? times.request
-            let keys = rule.backends.map {
-                ObjectKey(namespace: route.key.namespace, name: $0.service.name)
-            }
+            let backends = rule.backends.map { backend($0.service, of: route) }
             return rule.matches.map { match in
                 CompiledRoute(
                     route: Route(
                         name: "\(route.key.name)/\(index)",
                         match: match,
-                        backends: zip(keys, rule.backends).map { key, backend in
-                            WeightedCluster(cluster: key.description, weight: backend.weight)
+                        backends: zip(backends, rule.backends).map { backend, rule in
+                            WeightedCluster(cluster: backend.name, weight: rule.weight)
                         },
-                        timeouts: RouteTimeouts(request: request, streamIdle: times.streamIdle)
+                        timeouts: RouteTimeouts(
+                            request: request,
+                            streamIdle: times.streamIdle,
+                            tcpIdle: times.tcpIdle
+                        )
                     ),
-                    backends: keys
+                    backends: backends
                 )
             }
         }
+    }
+
+    private func backend(
+        _ reference: HTTPRouteResource.ServiceReference,
+        of route: HTTPRouteResource
+    ) -> CompiledRoute.Backend {
+        let key = ObjectKey(namespace: route.key.namespace, name: reference.name)
+        guard let service = services[key],
+            let port = reference.port.map({ service.port($0) }) ?? service.ports[0]
+        else { preconditionFailure("a valid catalog has no dangling backend") }
+        return CompiledRoute.Backend(service: service, port: port)
+    }
+}
+
+/// A service's port in the order of clusters: by the service's key, then as its ports are numbered.
+private struct PortKey: Hashable, Comparable {
+    let service: ObjectKey
+    let port: UInt16
+
+    static func < (first: PortKey, second: PortKey) -> Bool {
+        (first.service, first.port) < (second.service, second.port)
     }
 }
 
 /// A route and the services behind its clusters.
 private struct CompiledRoute {
+    struct Backend {
+        let service: ServiceResource
+        let port: ServicePort
+
+        var key: PortKey { PortKey(service: service.key, port: port.port) }
+        var name: String { service.name(of: port) }
+    }
+
     let route: Route
-    let backends: [ObjectKey]
+    let backends: [Backend]
 
     /// Larger is tried first.
     ///

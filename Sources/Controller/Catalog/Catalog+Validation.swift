@@ -4,26 +4,28 @@ import MeshModel
 
 extension CatalogDraft {
     mutating func validate() {
-        let routed = Set(
-            routes.values.flatMap { route in
-                route.parents.map { ObjectKey(namespace: route.key.namespace, name: $0.name) }
-            }
-        )
-        for service in services.values { validate(service, isRouted: routed.contains(service.key)) }
+        for service in services.values { validate(service) }
         validateIdentities()
+        validateVirtualAddresses()
         for workload in workloads.values { validate(workload) }
         for route in routes.values { validate(route) }
     }
 
-    private mutating func validate(_ service: ServiceResource, isRouted: Bool) {
-        if !service.canServe, !isRouted {
-            report(
-                service.origin.error(
-                    spec,
-                    "nothing can answer for this service",
-                    allowed: "workload, security: plaintext, or an HTTPRoute with this parent"
+    private mutating func validate(_ service: ServiceResource) {
+        if !service.canServe {
+            for (index, port) in service.ports.enumerated()
+            where !routes.values.contains(where: { $0.isAttached(to: service, port) }) {
+                let isList = service.origin.document["spec"]?["ports"] != nil
+                report(
+                    service.origin.error(
+                        isList ? spec.field("ports").index(index) : spec,
+                        "nothing can answer for this \(isList ? "port" : "service")",
+                        allowed: port.protocol == .tcp
+                            ? "workload or security: plaintext"
+                            : "workload, security: plaintext, or an HTTPRoute with this parent"
+                    )
                 )
-            )
+            }
         }
         guard let name = service.workload else { return }
         let key = ObjectKey(namespace: service.key.namespace, name: name)
@@ -52,6 +54,18 @@ extension CatalogDraft {
                 )
             )
         }
+    }
+
+    private mutating func validateVirtualAddresses() {
+        let mesh = meshes.first ?? MeshResource()
+        guard let range = mesh.virtualRange, services.count > range.capacity else { return }
+        let problem = "the range has too few addresses for \(services.count) services"
+        let allowed = "\(range.capacity) services, a larger range, or none"
+        let path = spec.field("virtualAddresses").field("range")
+        report(
+            mesh.origin?.error(path, problem, value: range.description, allowed: allowed)
+                ?? ConfigError(problem: problem, value: range.description, allowed: allowed)
+        )
     }
 
     private mutating func validate(_ workload: WorkloadResource) {
@@ -104,11 +118,16 @@ extension CatalogDraft {
     }
 
     private mutating func validate(_ route: HTTPRouteResource) {
-        var parents: Set<String> = []
         for (index, parent) in route.parents.enumerated() {
             let path = spec.field("parentRefs").index(index)
-            validate(parent, of: route, at: path)
-            if !parents.insert(parent.name).inserted {
+            if let service = validate(parent, of: route, at: path) {
+                validate(parent, service, of: route, at: path)
+            }
+            let overlaps = route.parents[..<index].contains {
+                $0.name == parent.name
+                    && ($0.port == nil || parent.port == nil || $0.port == parent.port)
+            }
+            if overlaps {
                 report(
                     route.origin.error(
                         path.field("name"),
@@ -121,22 +140,70 @@ extension CatalogDraft {
         for (index, rule) in route.rules.enumerated() {
             for (number, backend) in rule.backends.enumerated() {
                 let path = spec.field("rules").index(index).field("backendRefs").index(number)
-                guard let service = validate(backend.service, of: route, at: path),
-                    !service.canServe
-                else { continue }
-                report(
-                    route.origin.error(
-                        path.field("name"),
-                        "the service has no workload to answer",
-                        value: backend.service.name,
-                        allowed: "a service with workload or security: plaintext"
-                    )
-                )
+                guard let service = validate(backend.service, of: route, at: path) else { continue }
+                validate(backend, service, of: route, at: path)
             }
         }
     }
 
-    @discardableResult
+    /// A parent needs a port that speaks HTTP.
+    private mutating func validate(
+        _ parent: HTTPRouteResource.ServiceReference,
+        _ service: ServiceResource,
+        of route: HTTPRouteResource,
+        at path: ConfigPath
+    ) {
+        let ports = parent.port.map { [service.port($0)].compactMap(\.self) } ?? service.ports
+        guard !ports.isEmpty, ports.allSatisfy({ $0.protocol == .tcp }) else { return }
+        report(
+            route.origin.error(
+                path.field(parent.port == nil ? "name" : "port"),
+                "a tcp port has no requests to route",
+                value: parent.port.map(String.init) ?? parent.name,
+                allowed: "a port of another protocol"
+            )
+        )
+    }
+
+    /// A backend is one port that answers requests.
+    private mutating func validate(
+        _ backend: HTTPRouteResource.Backend,
+        _ service: ServiceResource,
+        of route: HTTPRouteResource,
+        at path: ConfigPath
+    ) {
+        if !service.canServe {
+            report(
+                route.origin.error(
+                    path.field("name"),
+                    "the service has no workload to answer",
+                    value: backend.service.name,
+                    allowed: "a service with workload or security: plaintext"
+                )
+            )
+        }
+        if backend.service.port == nil, service.ports.count > 1 {
+            report(
+                route.origin.error(
+                    path.field("port"),
+                    "required but missing for a service with several ports",
+                    allowed: portList(service)
+                )
+            )
+            return
+        }
+        let port = backend.service.port.map { service.port($0) } ?? service.ports[0]
+        guard let port, port.protocol == .tcp else { return }
+        report(
+            route.origin.error(
+                path.field(backend.service.port == nil ? "name" : "port"),
+                "a tcp port answers no requests",
+                value: "\(port.port)",
+                allowed: "a port of another protocol"
+            )
+        )
+    }
+
     private mutating func validate(
         _ reference: HTTPRouteResource.ServiceReference,
         of route: HTTPRouteResource,
@@ -153,17 +220,21 @@ extension CatalogDraft {
             )
             return nil
         }
-        if let port = reference.port, port != service.port {
+        if let port = reference.port, service.port(port) == nil {
             report(
                 route.origin.error(
                     path.field("port"),
-                    "the service has another port",
+                    "the service has no such port",
                     value: "\(port)",
-                    allowed: "\(service.port)"
+                    allowed: portList(service)
                 )
             )
         }
         return service
+    }
+
+    private func portList(_ service: ServiceResource) -> String {
+        service.ports.map { "\($0.port)" }.joined(separator: ", ")
     }
 
     private mutating func reportDangling(

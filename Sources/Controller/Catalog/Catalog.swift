@@ -21,6 +21,8 @@ public struct Catalog: Sendable {
     public let workloads: [ObjectKey: WorkloadResource]
     /// All routes, in the order of their keys.
     public let routes: [HTTPRouteResource]
+    /// The address that stands for each service; empty when the mesh gives none.
+    public let virtualAddresses: [ObjectKey: IPAddress]
 
     /// Reads and validates `*.yaml` and `*.yml` of a directory; throws everything wrong with them.
     public static func load(directory: String) throws(ConfigErrors) -> Catalog {
@@ -40,6 +42,7 @@ public struct Catalog: Sendable {
         services = draft.services
         workloads = draft.workloads
         routes = draft.routes.values.sorted { $0.key < $1.key }
+        virtualAddresses = mesh.virtualRange?.allocate(services.keys) ?? [:]
     }
 
     /// The workload with this identity; nil when there is none.

@@ -30,6 +30,10 @@ public enum CatalogLimits {
     public static let matchesMax = 64
     /// Backends of a rule, Gateway API `HTTPRouteRule`.
     public static let backendsMax = 16
+    /// Ports of a service.
+    public static let portsMax = 32
+    /// Length of the prefix of the virtual addresses' range: 2^24 to 16 addresses.
+    public static let virtualPrefixLength: ClosedRange<Int> = 8...28
     /// Services one workload may use.
     public static let usesMax = 1_000
     /// Labels or annotations of an object.

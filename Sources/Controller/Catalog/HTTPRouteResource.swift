@@ -27,7 +27,8 @@ public struct HTTPRouteResource: Sendable {
     public struct ServiceReference: Sendable, Hashable {
         /// The service's name; its namespace is the route's.
         public let name: String
-        /// Must be the service's port when given.
+        /// One of the service's ports; nil: of a parent all that speak HTTP, of a backend its only
+        /// one.
         public let port: UInt16?
     }
 
@@ -38,6 +39,14 @@ public struct HTTPRouteResource: Sendable {
     /// In the order written.
     public let rules: [Rule]
     let origin: Origin
+
+    /// Whether requests to `port` of `service` take this route.
+    func isAttached(to service: ServiceResource, _ port: ServicePort) -> Bool {
+        key.namespace == service.key.namespace && port.protocol != .tcp
+            && parents.contains {
+                $0.name == service.key.name && ($0.port ?? port.port) == port.port
+            }
+    }
 
     static func decode(
         _ cursor: ConfigCursor,

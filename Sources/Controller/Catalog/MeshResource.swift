@@ -8,17 +8,26 @@ public struct MeshResource: Sendable {
     public let leafLifetime: Duration
     /// Time limits of services and routes that set none.
     public let defaults: TimeoutDefaults
+    /// What becomes of intercepted connections to destinations a workload does not use; default
+    /// `pass`, so that a mesh can be introduced without naming every destination first.
+    public let unknownDestinations: UnknownDestinations
+    /// Where services get their virtual addresses from; nil: they get none.
+    public let virtualRange: VirtualRange?
     let origin: Origin?
 
     init(
         trustDomain: TrustDomain = MeshResource.trustDomainDefault,
         leafLifetime: Duration = .seconds(24 * 3_600),
         defaults: TimeoutDefaults = .init(),
+        unknownDestinations: UnknownDestinations = .pass,
+        virtualRange: VirtualRange? = .default,
         origin: Origin? = nil
     ) {
         self.trustDomain = trustDomain
         self.leafLifetime = leafLifetime
         self.defaults = defaults
+        self.unknownDestinations = unknownDestinations
+        self.virtualRange = virtualRange
         self.origin = origin
     }
 
@@ -48,9 +57,12 @@ public struct MeshResource: Sendable {
                 )
             )
         }
-        guard let object = cursor.object(fields: ["trustDomain", "certificates", "defaults"]) else {
-            return nil
-        }
+        guard
+            let object = cursor.object(fields: [
+                "trustDomain", "certificates", "defaults", "unknownDestinations",
+                "virtualAddresses",
+            ])
+        else { return nil }
         let trustDomain = object.optional("trustDomain", default: trustDomainDefault) {
             $0.trustDomain()
         }
@@ -64,11 +76,22 @@ public struct MeshResource: Sendable {
         let defaults = object.optional("defaults", default: standard.defaults) {
             TimeoutSettings.decode($0, suffix: "Timeout")?.over(standard.defaults)
         }
-        guard let trustDomain, let lifetime, let defaults else { return nil }
+        let unknown = object.optional(
+            "unknownDestinations",
+            default: standard.unknownDestinations
+        ) { $0.oneOf(UnknownDestinations.self) }
+        let virtualRange = object.optional("virtualAddresses", default: standard.virtualRange) {
+            VirtualRange.decode($0)
+        }
+        guard let trustDomain, let lifetime, let defaults, let unknown, let virtualRange else {
+            return nil
+        }
         return MeshResource(
             trustDomain: trustDomain,
             leafLifetime: lifetime,
             defaults: defaults,
+            unknownDestinations: unknown,
+            virtualRange: virtualRange,
             origin: origin
         )
     }
@@ -84,17 +107,21 @@ public struct TimeoutDefaults: Sendable, Equatable {
     public let request: Duration?
     /// Longest silence on a running exchange.
     public let streamIdle: Duration
+    /// Longest silence on an opaque connection.
+    public let tcpIdle: Duration
 
     init(
         connect: Duration = Cluster.connectTimeoutDefault,
         idle: Duration = Cluster.idleTimeoutDefault,
         request: Duration? = nil,
-        streamIdle: Duration = RouteTimeouts.default.streamIdle
+        streamIdle: Duration = RouteTimeouts.default.streamIdle,
+        tcpIdle: Duration = RouteTimeouts.default.tcpIdle
     ) {
         self.connect = connect
         self.idle = idle
         self.request = request
         self.streamIdle = streamIdle
+        self.tcpIdle = tcpIdle
     }
 }
 
@@ -105,18 +132,26 @@ struct TimeoutSettings: Sendable {
     /// `.zero` switches the limit off.
     let request: Duration?
     let streamIdle: Duration?
+    let tcpIdle: Duration?
 
-    static let none = TimeoutSettings(connect: nil, idle: nil, request: nil, streamIdle: nil)
+    static let none = TimeoutSettings(
+        connect: nil,
+        idle: nil,
+        request: nil,
+        streamIdle: nil,
+        tcpIdle: nil
+    )
 
-    /// The fields are `connect`, `idle`, `request` and `streamIdle`, each with `suffix`.
+    /// The fields are the properties' names, each with `suffix`.
     static func decode(_ cursor: ConfigCursor, suffix: String) -> TimeoutSettings? {
-        let names = ["connect", "idle", "request", "streamIdle"].map { $0 + suffix }
+        let names = ["connect", "idle", "request", "streamIdle", "tcpIdle"].map { $0 + suffix }
         guard let object = cursor.object(fields: names) else { return nil }
         return TimeoutSettings(
             connect: object.ifPresent(names[0]) { $0.duration() },
             idle: object.ifPresent(names[1]) { $0.duration() },
             request: object.ifPresent(names[2]) { $0.duration(in: CatalogLimits.optionalTimeout) },
-            streamIdle: object.ifPresent(names[3]) { $0.duration() }
+            streamIdle: object.ifPresent(names[3]) { $0.duration() },
+            tcpIdle: object.ifPresent(names[4]) { $0.duration() }
         )
     }
 
@@ -125,7 +160,8 @@ struct TimeoutSettings: Sendable {
             connect: connect ?? standard.connect,
             idle: idle ?? standard.idle,
             request: request.map { $0 == .zero ? nil : $0 } ?? standard.request,
-            streamIdle: streamIdle ?? standard.streamIdle
+            streamIdle: streamIdle ?? standard.streamIdle,
+            tcpIdle: tcpIdle ?? standard.tcpIdle
         )
     }
 }

@@ -4,21 +4,20 @@ public import MeshModel
 public struct ServiceResource: Sendable {
     /// Namespace and name.
     public let key: ObjectKey
-    /// The port callers name.
-    public let port: UInt16
+    /// What callers name, and what is spoken there; at least one.
+    public let ports: [ServicePort]
     /// Name of the workload, in the same namespace, whose identity the endpoints present; nil with
     /// plaintext endpoints, or without traffic of its own.
     public let workload: String?
     /// Whether the endpoints lie outside the mesh.
     public let isPlaintext: Bool
-    /// Where it is served.
-    public let endpoints: [Endpoint]
+    /// Where it is served, on all ports.
+    public let endpoints: [ServiceEndpoint]
     /// Bounds on connections and requests.
     public let limits: ClusterLimits
     let timeouts: TimeoutSettings
     let origin: Origin
 
-    enum ApplicationProtocol: String, CaseIterable { case http }
     enum Security: String, CaseIterable { case mutual, plaintext }
 
     static func decode(
@@ -28,20 +27,16 @@ public struct ServiceResource: Sendable {
     ) -> ServiceResource? {
         guard
             let object = cursor.object(fields: [
-                "port", "protocol", "workload", "security", "endpoints", "limits", "timeouts",
+                "port", "protocol", "targetPort", "ports", "workload", "security", "endpoints",
+                "limits", "timeouts",
             ])
         else { return nil }
-        let port = object.optional("port", default: 80) { $0.integer(in: Limits.port) }
-        let proto = object.optional("protocol", default: ApplicationProtocol.http) {
-            $0.oneOf(ApplicationProtocol.self)
-        }
+        let ports = ServicePort.decodeAll(object)
         let workload = object.ifPresent("workload") { $0.string(.label) }
         let security = object.optional("security", default: Security.mutual) {
             $0.oneOf(Security.self)
         }
-        let endpoints = object.optional("endpoints", default: []) { field in
-            field.array(count: 0...Limits.endpointsMax) { $0.socketAddress(ports: Limits.port) }
-        }
+        let endpoints = ServiceEndpoint.decodeAll(object, ports: ports)
         let limits = object.optional("limits", default: .default, ClusterLimits.decode)
         let timeouts = object.optional("timeouts", default: TimeoutSettings.none) {
             TimeoutSettings.decode($0, suffix: "")
@@ -55,45 +50,47 @@ public struct ServiceResource: Sendable {
         if security == .mutual, object.cursor("workload") == nil, endpoints?.isEmpty == false {
             object.reportMissing("workload", because: "with endpoints that are not plaintext")
         }
-        if let endpoints { reportDuplicates(endpoints, object) }
-        guard let port, proto != nil, let security, let endpoints, let limits, let timeouts else {
-            return nil
-        }
+        if let ports, ports.allSatisfy({ $0.protocol == .tcp }) { reportRequestTimes(object) }
+        guard let ports, let security, let endpoints, let limits, let timeouts else { return nil }
         return ServiceResource(
             key: key,
-            port: UInt16(port),
+            ports: ports,
             workload: workload,
             isPlaintext: security == .plaintext,
-            endpoints: endpoints.map { Endpoint(address: $0) },
+            endpoints: endpoints,
             limits: limits,
             timeouts: timeouts,
             origin: origin
         )
     }
 
-    private static func reportDuplicates(_ endpoints: [SocketAddress], _ object: ObjectCursor) {
-        var seen: Set<SocketAddress> = []
-        for (index, endpoint) in endpoints.enumerated() where !seen.insert(endpoint).inserted {
-            guard let field = object.cursor("endpoints"),
-                case .array(let elements) = field.node.value
-            else { return }
+    /// Time limits of requests, written for a service that has none, were meant to do something.
+    private static func reportRequestTimes(_ object: ObjectCursor) {
+        guard let timeouts = object.cursor("timeouts") else { return }
+        for field in ["request", "streamIdle"] {
+            guard let node = timeouts.node[field] else { continue }
             ConfigCursor(
-                elements[index],
-                path: field.path.index(index),
-                diagnostics: field.diagnostics
-            ).report(
-                "the endpoint stands twice in this service",
-                value: endpoint.description,
-                allowed: nil
-            )
+                node,
+                path: timeouts.path.field(field),
+                diagnostics: timeouts.diagnostics
+            ).report("tcp has no requests to limit", allowed: "tcpIdle")
         }
     }
 
     /// Whether requests can be sent to its own endpoints.
     var canServe: Bool { isPlaintext || workload != nil }
 
-    /// Name of its cluster, and its own in metrics.
-    var clusterName: String { key.description }
+    /// The port callers name; nil when the service has no such port.
+    func port(_ number: UInt16) -> ServicePort? {
+        ports.first { $0.port == number }
+    }
+
+    /// Name of a port's cluster, and of the port in metrics.
+    ///
+    /// The first port has the service's own name, so that adding a second one renames nothing.
+    func name(of port: ServicePort) -> String {
+        port.port == ports[0].port ? key.description : "\(key)/\(port.port)"
+    }
 
     /// The names callers may use; the short one only in the same namespace.
     func hosts(from namespace: String) -> [String] {

@@ -167,9 +167,15 @@ class Ports:
     """Free ports below the range from which the kernel takes those of callers."""
 
     _next = 22000 + os.getpid() % 4000
+    _lock = threading.Lock()
 
     @classmethod
     def take(cls) -> int:
+        with cls._lock:
+            return cls._take()
+
+    @classmethod
+    def _take(cls) -> int:
         while True:
             cls._next = cls._next + 1 if cls._next < 32000 else 20000
             with socket.socket() as probe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import pathlib
 from typing import Iterator, Optional
 
@@ -40,7 +41,7 @@ class Site:
     def __init__(self, directory: pathlib.Path, connections_max: int):
         self._directory = directory
         self._connections_max = connections_max
-        self._started = 0
+        self._started = itertools.count(1)
         self.identities = make_identities(directory / "certificates")
         self._backends = {"h1": self._start_h1_backend(), "h2": self._start_h2_backend()}
 
@@ -129,8 +130,7 @@ http {{
 
     def _add(self, made: Path, proxy: Proxy, role: str, listen: str, upstream: str,
              upstream_port: int, callee: str = "callee"):
-        self._started += 1
-        directory = self._directory / f"{self._started}-{proxy.name}-{role}"
+        directory = self._directory / f"{next(self._started)}-{proxy.name}-{role}"
         directory.mkdir()
         own, peer = (callee, "caller") if role == "inbound" else ("caller", "callee")
         seat = Seat(role, listen, upstream, Ports.take(), upstream_port, self.identity(own),

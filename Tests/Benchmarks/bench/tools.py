@@ -19,13 +19,20 @@ class Tools:
         self._directory.mkdir(parents=True, exist_ok=True)
 
     def program(self, name: str) -> str:
-        made = self._directory / name
+        return self._compiled(name, name, "-lm")
+
+    def library(self, name: str) -> str:
+        """To be preloaded into another program."""
+        return self._compiled(name, f"{name}.so", "-shared", "-fPIC")
+
+    def _compiled(self, name: str, file: str, *options: str) -> str:
+        made = self._directory / file
         if not made.exists():
             compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
             if not compiler:
                 raise Absent("no C compiler")
             done = subprocess.run(
-                [compiler, "-O2", "-o", str(made), str(_SOURCES / f"{name}.c"), "-lm"],
+                [compiler, "-O2", "-o", str(made), str(_SOURCES / f"{name}.c"), *options],
                 capture_output=True, text=True)
             if done.returncode != 0:
                 raise Absent(f"{name}.c does not compile: {done.stderr[-300:]}")

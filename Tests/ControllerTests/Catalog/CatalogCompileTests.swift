@@ -112,7 +112,7 @@ import Testing
         #expect(snapshot.services[0].routes[0].timeouts.streamIdle == .seconds(60))
         let cluster = snapshot.clusters[0]
         #expect(cluster.security == .plaintext)
-        #expect(cluster.endpoints.map(\.address.description) == ["10.0.0.1:80", "[::1]:81"])
+        #expect(cluster.endpoints.map(\.target.description) == ["10.0.0.1:80", "[::1]:81"])
         #expect(
             cluster.limits == ClusterLimits(connections: 3, pendingRequests: 0, requests: 4)
         )

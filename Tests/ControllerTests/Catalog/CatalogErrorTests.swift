@@ -230,7 +230,7 @@ import Testing
                     + "(allowed: a duration like 1h30m, 10s or 500ms in 5s...720h)",
                 "a.yaml:8:35: spec.defaults.conectTimeout: unknown field: conectTimeout (allowed: "
                     + "did you mean connectTimeout? one of connectTimeout, idleTimeout, "
-                    + "requestTimeout, streamIdleTimeout)",
+                    + "requestTimeout, streamIdleTimeout, tcpIdleTimeout)",
                 #"a.yaml:8:67: spec.defaults.idleTimeout: out of range: "0s" "#
                     + "(allowed: a duration like 1h30m, 10s or 500ms in 1ms...24h)",
                 #"a.yaml:8:30: spec.defaults.requestTimeout: not a duration: "-1s" "#
@@ -249,7 +249,7 @@ import Testing
                     "orders",
                     """
                     port: 70000
-                    protocol: grpc
+                    protocol: gprc
                     security: tls
                     endpoints:
                       - {address: db.local, port: 1}
@@ -259,12 +259,14 @@ import Testing
                     """
                 ),
                 "a.yaml:6:9: spec.port: out of range: 70000 (allowed: an integer in 1...65535)",
-                #"a.yaml:7:13: spec.protocol: unknown value: "grpc" (allowed: one of http)"#,
+                #"a.yaml:7:13: spec.protocol: unknown value: "gprc" (allowed: one of auto, http, "#
+                    + "http2, grpc, tcp)",
                 #"a.yaml:8:13: spec.security: unknown value: "tls" (allowed: one of mutual, "#
                     + "plaintext)",
                 #"a.yaml:10:17: spec.endpoints[0].address: not valid: "db.local" (allowed: an "#
                     + "IPv4 or IPv6 literal such as 127.0.0.1 or ::1)",
-                "a.yaml:11:7: spec.endpoints[1].port: required but missing",
+                "a.yaml:11:7: spec.endpoints[1].port: required but missing in a service without "
+                    + "targetPort",
                 "a.yaml:12:25: spec.limits.connections: out of range: 0 (allowed: an integer in "
                     + "1...1000000)",
                 "a.yaml:13:23: spec.timeouts.request: wrong type, a number: 10 (allowed: a "
@@ -493,7 +495,7 @@ import Testing
                     ),
                 "a.yaml:22:28: spec.rules[0].backendRefs[0].name: no such service in its "
                     + "namespace: ordres (allowed: did you mean orders? one of orders)",
-                "a.yaml:22:58: spec.rules[0].backendRefs[1].port: the service has another port: 81 "
+                "a.yaml:22:58: spec.rules[0].backendRefs[1].port: the service has no such port: 81 "
                     + "(allowed: 80)"
             ),
             Bad(

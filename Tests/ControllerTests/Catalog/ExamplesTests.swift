@@ -42,16 +42,60 @@ import Testing
         for name in try FileManager.default.contentsOfDirectory(atPath: directory) {
             let content = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(name)"))
             let configuration = try ProxyConfiguration.decode(json: Array(content), file: name)
-            #expect((configuration.controller == nil) == (name == "static.json"))
+            let isStatic = ["static.json", "tcp.json"].contains(name)
+            #expect((configuration.mesh != nil) == isStatic)
         }
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+        #expect(names == ["controller.json", "intercepted.json", "static.json", "tcp.json"])
+    }
+
+    @Test("What the intercepted proxy's file spells out are the defaults, but for interception")
+    func interceptedDefaults() throws {
+        let file = try examples() + "/proxy/intercepted.json"
+        let content = try Data(contentsOf: URL(fileURLWithPath: file))
+        let configuration = try ProxyConfiguration.decode(json: Array(content))
+        #expect(configuration.http2 == .default)
+        #expect(configuration.detection == .default)
+        #expect(configuration.interception == .init(outbound: true, inbound: true))
+    }
+
+    @Test("The protocols' manifests say what each workload's proxy must know")
+    func protocols() throws {
+        let catalog = try Catalog.load(directory: try examples() + "/protocols")
+        var snapshots: [String: MeshSnapshot] = [:]
+        for key in catalog.workloads.keys {
+            let compiled = try catalog.compile(workload: key, version: 1, trustBundle: [])
+            let snapshot = try #require(compiled)
+            #expect(try MeshSnapshot.decode(json: snapshot.encode()) == snapshot)
+            snapshots[key.name] = snapshot
+        }
+        let shop = try #require(snapshots["shop"])
+        #expect(shop.unknownDestinations == .refuse)
+        #expect(shop.inbound.protocol(ofPort: 8_080) == .http1)
+        #expect(shop.inbound.protocol(ofPort: 9_090) == .http2)
+        #expect(shop.services.map(\.protocol) == [.tcp, .tcp, .auto])
+        #expect(shop.clusters.map(\.protocol) == [.tcp, .tcp, .auto])
+        #expect(
+            shop.clusters.map { $0.endpoints[0].target.description }
+                == ["accounts-1.db.example.org:5432", "cache.example.org:6379", "10.0.0.40:8025"]
+        )
+        let admin = try #require(snapshots["admin"])
+        #expect(
+            admin.services.map(\.name) == ["accounts.default", "shop.default", "shop.default/9090"]
+        )
+        #expect(admin.services.map(\.routes[0].name) == ["accounts", "shop", "shop-api/0"])
     }
 
     @Test("No file of the examples is left out of these tests")
     func complete() throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: try examples()).sorted()
-        #expect(names == ["README.md", "demo", "proxy"])
-        let demo = try FileManager.default.contentsOfDirectory(atPath: try examples() + "/demo")
-        #expect(demo.allSatisfy(ManifestFile.isManifest))
+        #expect(names == ["README.md", "demo", "protocols", "proxy"])
+        for name in ["demo", "protocols"] {
+            let files = try FileManager.default.contentsOfDirectory(
+                atPath: try examples() + "/\(name)"
+            )
+            #expect(files.allSatisfy(ManifestFile.isManifest))
+        }
         let proxy = try FileManager.default.contentsOfDirectory(atPath: try examples() + "/proxy")
         #expect(proxy.allSatisfy { $0.hasSuffix(".json") })
     }

@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 
-from .proxy import Absent, Proxy, Seat, first_line
+from .proxy import ALL, Absent, Proxy, Seat, first_line
 
 _ROOT = pathlib.Path(__file__).resolve().parents[4]
 _LIMITS = {"connections": 100_000, "pendingRequests": 100_000, "requests": 100_000}
@@ -41,7 +41,7 @@ def configuration(seat: Seat) -> dict:
     mesh = {
         "trustDomain": seat.own.uri.split("/")[2],
         "workload": seat.own.uri,
-        "inbound": {"name": "backend", "limits": _LIMITS},
+        "inbound": {"name": "backend", "limits": _LIMITS, "protocol": _protocol(seat.upstream)},
         "services": [],
         "clusters": [],
     }
@@ -70,6 +70,11 @@ def configuration(seat: Seat) -> dict:
     }]
     mesh["clusters"] = [{
         "name": "backend", "limits": _LIMITS, "endpoints": [{"address": upstream}],
+        "protocol": _protocol(seat.upstream),
         "security": {"mutual": [seat.peer.uri]} if is_mutual else "plaintext",
     }]
     return whole
+
+
+def _protocol(words: str) -> str:
+    return "http2" if words.startswith("h2") else "http1"
