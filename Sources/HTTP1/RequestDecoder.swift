@@ -20,7 +20,9 @@ public final class RequestDecoder {
     }
 
     /// The head of the current request: valid from its `.head` until the next request's first line.
-    public let head = RequestHead()
+    public let head: RequestHead
+    /// Those of `head`, held here so that reading them takes no reference.
+    private let fields: FieldBlock
     private let limits: Limits
     private let lines = LineReader()
     private let fieldReader: FieldSectionReader
@@ -32,6 +34,9 @@ public final class RequestDecoder {
     /// Makes a decoder for a new connection.
     public init(limits: Limits = Limits()) {
         self.limits = limits
+        let head = RequestHead()
+        self.head = head
+        fields = head.fields
         body = BodyReader(lines: lines, limits: limits)
         fieldReader = FieldSectionReader(
             lines: lines,
@@ -86,7 +91,7 @@ public final class RequestDecoder {
             state = .fields
         }
         if state == .fields {
-            guard try fieldReader.read(input, at: &offset, into: head.fields) else {
+            guard try fieldReader.read(input, at: &offset, into: fields) else {
                 return .needMore
             }
             try finishHead()
@@ -231,7 +236,7 @@ public final class RequestDecoder {
     }
 
     private func finishHead() throws(HTTP1Error) {
-        let framing = try Framing(head.fields, version: head.version)
+        let framing = try Framing(fields, version: head.version)
         try finishAuthority(hostIndex: framing.hostIndex)
         let length: BodyLength =
             if framing.isChunked {
@@ -246,13 +251,12 @@ public final class RequestDecoder {
             expectsContinue: framing.expectsContinue,
             wantsKeepAlive: framing.keepsAlive(head.version)
         )
-        if head.fields.contains(.upgrade), asksForWebSocket { head.setWebSocket() }
+        if fields.contains(.upgrade), asksForWebSocket { head.setWebSocket() }
     }
 
     /// RFC 6455 §4.1. Any other upgrade, and one that is not as it must be, is ignored, as a server
     /// may do (RFC 9110 §7.8): what follows the head is then the next request.
     private var asksForWebSocket: Bool {
-        let fields = head.fields
         guard head.method == .get, head.version == .http11, head.bodyLength == .none,
             fields.hasToken("upgrade", in: .connection),
             fields.hasToken("websocket", in: .upgrade),
@@ -271,7 +275,7 @@ public final class RequestDecoder {
             return
         }
         let isAbsolute = head.scheme != nil
-        try head.fields.withValue(at: hostIndex) { (value) throws(HTTP1Error) in
+        try fields.withValue(at: hostIndex) { (value) throws(HTTP1Error) in
             if !isAbsolute, head.setAuthority(ifUnchanged: value) { return }
             guard let parts = Authority(value) else { throw .invalidHost }
             if !isAbsolute {
@@ -285,7 +289,7 @@ public final class RequestDecoder {
     /// target's; without this the authority we route by and the one the service sees could differ.
     private func replaceHost() {
         guard head.hasAuthority else { return }
-        head.fields.removeAll(.host)
-        head.withAuthority { head.fields.append(.host, $0) }
+        fields.removeAll(.host)
+        head.withAuthority { fields.append(.host, $0) }
     }
 }

@@ -10,7 +10,9 @@ public final class ResponseDecoder {
     }
 
     /// The head of the current response: valid from its `.head` until the next first line.
-    public let head = ResponseHead()
+    public let head: ResponseHead
+    /// Those of `head`, held here so that reading them takes no reference.
+    private let fields: FieldBlock
     private let limits: Limits
     private let lines = LineReader()
     private let fieldReader: FieldSectionReader
@@ -24,6 +26,9 @@ public final class ResponseDecoder {
     /// Makes a decoder for a new connection.
     public init(limits: Limits = Limits()) {
         self.limits = limits
+        let head = ResponseHead()
+        self.head = head
+        fields = head.fields
         body = BodyReader(lines: lines, limits: limits)
         fieldReader = FieldSectionReader(
             lines: lines,
@@ -99,7 +104,7 @@ public final class ResponseDecoder {
             state = .fields
         }
         if state == .fields {
-            guard try fieldReader.read(input, at: &offset, into: head.fields) else {
+            guard try fieldReader.read(input, at: &offset, into: fields) else {
                 return .needMore
             }
             try finishHead()
@@ -164,11 +169,11 @@ public final class ResponseDecoder {
     }
 
     private func finishHead() throws(HTTP1Error) {
-        let framing = try Framing(head.fields, version: head.version)
+        let framing = try Framing(fields, version: head.version)
         if head.status == 101 { return try finishUpgrade() }
         if head.isInterim { return try finishInterimHead(framing) }
         let length = bodyLength(framing)
-        if head.status == 204 { head.fields.removeAll(.contentLength) }
+        if head.status == 204 { fields.removeAll(.contentLength) }
         head.set(
             bodyLength: length,
             wantsKeepAlive: length != .untilClose && framing.keepsAlive(head.version)
@@ -183,7 +188,7 @@ public final class ResponseDecoder {
             throw .tooManyInterimResponses(limit: limits.interimResponseCountMax)
         }
         // RFC 9110 §8.6: must not be there, and a receiver that obeys it waits for a body.
-        head.fields.removeAll(.contentLength)
+        fields.removeAll(.contentLength)
         head.set(bodyLength: .none, wantsKeepAlive: framing.keepsAlive(head.version))
         state = .start
     }
@@ -191,12 +196,12 @@ public final class ResponseDecoder {
     /// RFC 9110 §15.2.2: only to what was asked for.
     private func finishUpgrade() throws(HTTP1Error) {
         guard mayUpgrade, head.version == .http11,
-            head.fields.hasToken("upgrade", in: .connection),
-            head.fields.hasToken("websocket", in: .upgrade)
+            fields.hasToken("upgrade", in: .connection),
+            fields.hasToken("websocket", in: .upgrade)
         else { throw .unexpectedUpgrade }
         // Neither has a meaning here (RFC 9110 §8.6, RFC 9112 §6.1).
-        head.fields.removeAll(.contentLength)
-        head.fields.removeAll(.transferEncoding)
+        fields.removeAll(.contentLength)
+        fields.removeAll(.transferEncoding)
         head.set(bodyLength: .untilClose, wantsKeepAlive: false)
         body.begin(.untilClose)
         state = .body

@@ -110,8 +110,11 @@ final class Exchange: TimerTarget {
         requestEnded = head.bodyLength.isEmpty
         state = .waiting
         worker.exchangeStarted(direction)
-        trace = TraceContext.adopt(from: head.fields, generator: &worker.random)
-        resolve()
+        // A copy, as a random generator lent from another object costs a dynamic check.
+        var random = worker.random
+        trace = TraceContext.adopt(from: head.fields, generator: &random)
+        worker.random = random
+        resolve(head)
     }
 
     /// The head was refused by the decoder: answer and finish.
@@ -290,7 +293,8 @@ final class Exchange: TimerTarget {
 
     // MARK: Steps
 
-    private func resolve() {
+    /// `head` is the exchange's: read through `self` it would be retained each time.
+    private func resolve(_ head: RequestHead) {
         let target: ExchangeTarget
         do {
             target = try worker.resolve(head, direction)
@@ -298,21 +302,22 @@ final class Exchange: TimerTarget {
             return fail(error)
         }
         self.target = target
-        head.fields.removeHopByHop()
-        head.fields.removeAll(.xForwardedClientCert)
-        trace.write(into: head.fields)
-        if let limit = timeLimit(target) {
+        let fields = head.fields
+        fields.removeHopByHop()
+        fields.removeAll(.xForwardedClientCert)
+        trace.write(into: fields)
+        if let limit = timeLimit(target, fields) {
             deadline = startedAt.advanced(byNanoseconds: limit)
             worker.loop.timers.arm(requestTimer, at: deadline, target: self)
         }
-        attempt()
+        attempt(target)
     }
 
     /// The route's, or what the caller still has, if that is less.
-    private func timeLimit(_ target: ExchangeTarget) -> UInt64? {
+    private func timeLimit(_ target: ExchangeTarget, _ fields: FieldBlock) -> UInt64? {
         let own = target.requestTimeoutNanoseconds
-        guard let index = head.fields.firstIndex(of: .grpcTimeout),
-            let left = head.fields.withValue(at: index, { GRPCTimeout.nanoseconds($0) })
+        guard let index = fields.firstIndex(of: .grpcTimeout),
+            let left = fields.withValue(at: index, { GRPCTimeout.nanoseconds($0) })
         else { return own }
         return min(own ?? .max, left)
     }
@@ -331,8 +336,7 @@ final class Exchange: TimerTarget {
         head.fields.append(.grpcTimeout, text)
     }
 
-    private func attempt() {
-        guard let target else { preconditionFailure("an attempt needs a target") }
+    private func attempt(_ target: ExchangeTarget) {
         attempts += 1
         let previous = pool
         pool = nil
@@ -369,7 +373,8 @@ final class Exchange: TimerTarget {
         }
         worker.metrics.add(.retries, direction, label: label)
         state = .waiting
-        attempt()
+        guard let target else { preconditionFailure("an attempt needs a target") }
+        attempt(target)
     }
 
     /// A full cluster or a missing certificate is the same a moment later.
