@@ -225,6 +225,16 @@ int mesh_connect(const struct mesh_address *address, int *done) {
     return error;
 }
 
+int mesh_keep_alive(int fd, int idle, int interval, int count) {
+    int one = 1;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one) < 0)
+        return -errno;
+    return 0;
+}
+
 int mesh_socket_error(int fd) {
     int error = 0;
     socklen_t length = sizeof error;

@@ -76,6 +76,35 @@ final class CompiledMesh {
         return inbound
     }
 
+    /// Where connections to a TCP listener go.
+    func resolveTunnel(_ name: TCPServiceName) throws(Failure) -> TunnelTarget {
+        let host = name.host
+        switch hosts.find(host: host.span, port: name.port) {
+        case .unknown: throw .unknownService(isWrongPort: false)
+        case .wrongPort: throw .unknownService(isWrongPort: true)
+        case .service(let index):
+            guard let target = services[index].nextTunnelTarget() else { throw .noRoute }
+            return target
+        }
+    }
+
+    /// Where a peer's opaque connection goes.
+    func resolveInboundTunnel(peer: String) throws(Failure) -> TunnelTarget {
+        guard let application else { throw .noEndpoint }
+        let key = ConnectionSeriesKey(
+            direction: .inbound,
+            service: snapshot.inbound.name,
+            cluster: application.cluster.name,
+            peer: peer
+        )
+        return TunnelTarget(
+            worker: application.worker,
+            cluster: application,
+            series: application.worker.metrics.series(for: key),
+            timeouts: snapshot.inbound.timeouts
+        )
+    }
+
     /// Ends what `next` does not use any more.
     func retire(for next: CompiledMesh) {
         for (name, cluster) in clusters where next.clusters[name] !== cluster {
@@ -133,6 +162,11 @@ private final class CompiledService {
             }
         )
     }
+
+    /// An opaque connection has nothing to match by.
+    func nextTunnelTarget() -> TunnelTarget? {
+        routes.first { $0.route.match == .everything }?.nextTunnelTarget()
+    }
 }
 
 /// One route with the schedule over its backends.
@@ -142,6 +176,10 @@ private final class CompiledRoute {
     private let takesAll: Bool
     private let targets: ContiguousArray<ExchangeTarget>
     private var schedule: WeightedSchedule
+    private let service: String
+    private let worker: Worker
+    /// Made with the first opaque connection: most routes see none.
+    private var tunnelTargets: ContiguousArray<TunnelTarget?>
 
     init(
         _ route: Route,
@@ -151,6 +189,9 @@ private final class CompiledRoute {
         previous: CompiledRoute?
     ) {
         self.route = route
+        self.service = service
+        self.worker = worker
+        tunnelTargets = ContiguousArray(repeating: nil, count: route.backends.count)
         matcher = RouteMatcher(route.match)
         takesAll = matcher.matchesEverything
         targets = ContiguousArray(
@@ -183,5 +224,24 @@ private final class CompiledRoute {
     func nextTarget() -> ExchangeTarget {
         if targets.count == 1 { return targets[0] }
         return targets[schedule.next()]
+    }
+
+    func nextTunnelTarget() -> TunnelTarget {
+        let index = schedule.next()
+        if let known = tunnelTargets[index] { return known }
+        let cluster = targets[index].cluster
+        let key = ConnectionSeriesKey(
+            direction: .outbound,
+            service: service,
+            cluster: cluster.cluster.name
+        )
+        let made = TunnelTarget(
+            worker: worker,
+            cluster: cluster,
+            series: worker.metrics.series(for: key),
+            timeouts: route.timeouts
+        )
+        tunnelTargets[index] = made
+        return made
     }
 }

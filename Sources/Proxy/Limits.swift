@@ -24,6 +24,8 @@ public enum ProxyLimits {
     static let lacksHTTP2Nanoseconds: UInt64 = 60_000_000_000
     /// After this long without a request a downstream connection gives its buffers back.
     public static let restAfterNanoseconds: UInt64 = 2_000_000_000
+    /// Endpoints a tunnel tries before its caller is told, at most.
+    public static let connectAttemptsMax = 3
     /// How often unused upstream connections are looked through.
     public static let idleSweepNanoseconds: UInt64 = 10_000_000_000
     /// Longest time to connect to the local application.

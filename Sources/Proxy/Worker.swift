@@ -61,11 +61,19 @@ public struct WorkerIdentity: Sendable {
 public struct WorkerSockets: Sendable {
     let outbound: ListeningSocket?
     let inbound: ListeningSocket?
+    let tcp: [ListeningSocket]
 
     /// At least one of them.
-    public init(outbound: ListeningSocket?, inbound: ListeningSocket?) {
+    ///
+    /// `tcp`: those of `ProxyConfiguration.tcpListeners`, in that order.
+    public init(
+        outbound: ListeningSocket?,
+        inbound: ListeningSocket?,
+        tcp: [ListeningSocket] = []
+    ) {
         self.outbound = outbound
         self.inbound = inbound
+        self.tcp = tcp
     }
 }
 
@@ -104,6 +112,7 @@ public final class Worker {
     private var reader: MailboxReader<WorkerMessage>?
     private var inboundConnections = 0
     private var runningExchanges = 0
+    private var runningTunnels = 0
     private let logBuffer = ByteBuffer()
     private let writeLog: @Sendable ([UInt8]) -> Bool
 
@@ -157,7 +166,19 @@ public final class Worker {
                 try DownstreamListener(
                     worker: self,
                     socket: socket,
-                    direction: .outbound,
+                    entry: .outbound,
+                    isPlaintext: true
+                )
+            )
+        }
+        precondition(sockets.tcp.count == settings.tcpListeners.count)
+        for (socket, listener) in zip(sockets.tcp, settings.tcpListeners) {
+            let name = TCPServiceName(host: listener.service, port: listener.port)
+            listeners.append(
+                try DownstreamListener(
+                    worker: self,
+                    socket: socket,
+                    entry: .service(name),
                     isPlaintext: true
                 )
             )
@@ -167,7 +188,7 @@ public final class Worker {
                 try DownstreamListener(
                     worker: self,
                     socket: socket,
-                    direction: .inbound,
+                    entry: .inbound,
                     isPlaintext: settings.inbound?.plaintext ?? false
                 )
             )
@@ -309,7 +330,43 @@ public final class Worker {
         metrics.adjust(.requestsActive, direction, by: -1)
     }
 
+    /// Where a connection's bytes go.
+    func resolve(
+        _ destination: TunnelDestination,
+        _ caller: Caller?
+    ) throws(Failure) -> TunnelTarget {
+        guard let mesh else { throw .notConfigured }
+        switch destination {
+        case .service(let name): return try mesh.resolveTunnel(name)
+        case .application:
+            return try mesh.resolveInboundTunnel(peer: caller?.identity?.description ?? "")
+        }
+    }
+
+    /// Where connections are counted that lead nowhere.
+    func unmatchedConnections(_ direction: Direction) -> ConnectionSeries {
+        metrics.series(for: ConnectionSeriesKey(direction: direction, service: "unknown"))
+    }
+
+    func tunnelStarted() { runningTunnels += 1 }
+
+    func tunnelEnded() { runningTunnels -= 1 }
+
     // MARK: Logs
+
+    func logsConnection(hasFailed: Bool) -> Bool {
+        switch settings.accessLog {
+        case .off: false
+        case .errors: hasFailed
+        case .all: true
+        }
+    }
+
+    func logConnection(_ line: ConnectionLogLine) {
+        logBuffer.clear()
+        line.append(to: logBuffer, time: Clock.wall())
+        writeLogBuffer()
+    }
 
     func logsExchange(status: Int, hasFailed: Bool) -> Bool {
         switch settings.accessLog {
@@ -378,7 +435,7 @@ public final class Worker {
         WorkerReport(
             worker: index,
             metrics: metrics.snapshot(),
-            runningExchanges: runningExchanges,
+            runningExchanges: runningExchanges + runningTunnels,
             connections: connections.count,
             awaitedConnections: connections.count { $0.awaitsFirstRequest },
             snapshotVersion: mesh?.snapshot.version,

@@ -147,6 +147,19 @@ open class Connection: EventSource {
         descriptor >= 0 ? InternetAddress(originalDestinationOf: descriptor) : nil
     }
 
+    /// Has the kernel ask a silent peer for life, for a protocol that cannot: a peer that vanished
+    /// without a word is then noticed after `ReactorLimits.keepAliveIdleSeconds` and a few questions.
+    public func enableKeepAlive() {
+        guard descriptor >= 0 else { return }
+        // Advice only: without it a vanished peer is noticed when the connection's idle limit passes.
+        _ = mesh_keep_alive(
+            descriptor,
+            ReactorLimits.keepAliveIdleSeconds,
+            ReactorLimits.keepAliveIntervalSeconds,
+            ReactorLimits.keepAliveProbes
+        )
+    }
+
     // MARK: Sending
 
     /// Queues a copy of `bytes`; large ones go straight to the kernel when nothing is queued.

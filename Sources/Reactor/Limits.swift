@@ -41,6 +41,15 @@ public enum ReactorLimits {
     public static let lingerNanoseconds: UInt64 = 2_000_000_000
     /// Bytes a closing connection discards before it gives up waiting.
     public static let lingerBytesMax = 1_048_576
+    /// Silence after which the kernel asks an opaque connection's peer for life.
+    ///
+    /// Below the 350 s (AWS) and 240 s (Azure) after which common load balancers and NATs forget a
+    /// connection, so that the questions also keep it known to them.
+    public static let keepAliveIdleSeconds: Int32 = 120
+    /// Seconds between unanswered questions.
+    public static let keepAliveIntervalSeconds: Int32 = 15
+    /// Unanswered questions after which the peer is given up.
+    public static let keepAliveProbes: Int32 = 4
     /// Longest wait for events when no timer is due.
     public static let waitMillisecondsMax: Int32 = 60_000
 }

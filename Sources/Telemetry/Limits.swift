@@ -6,6 +6,10 @@ public enum TelemetryLimits {
     /// megabyte and 40,000 lines: what a scrape every 15 s can bear.
     public static let requestSeriesMax = 1_024
 
+    /// Series of opaque connections per worker, the shared "other" series included; 25 lines of
+    /// `/metrics` each.
+    public static let connectionSeriesMax = 512
+
     /// Distinct method, status and flag triples counted apart within one series.
     ///
     /// A service that answers ten statuses to five methods needs 50. Past the bound a request is

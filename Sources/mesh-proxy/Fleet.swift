@@ -29,6 +29,8 @@ final class Fleet {
 
     let outboundAddress: InternetAddress?
     let inboundAddress: InternetAddress?
+    /// Of the TCP listeners, in the order of the configuration.
+    let tcpAddresses: [InternetAddress]
     private let loop: EventLoop
     private let log: Log
     private let mailboxes: [Mailbox<WorkerMessage>]
@@ -53,8 +55,13 @@ final class Fleet {
         let count = configuration.workers
         let outbound = try Self.bind(configuration.outbound, count: count, log)
         let inbound = try Self.bind(configuration.inbound?.listen, count: count, log)
+        var tcp: [[ListeningSocket]] = []
+        for listener in configuration.tcpListeners {
+            tcp.append(try Self.bind(listener.listen, count: count, log))
+        }
         outboundAddress = outbound.first?.address
         inboundAddress = inbound.first?.address
+        tcpAddresses = tcp.map { $0[0].address }
         // Room for a burst of access log lines; beyond it they are dropped and counted.
         control = Mailbox<FleetMessage>(capacity: 16_384)
         mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
@@ -62,7 +69,8 @@ final class Fleet {
         for index in 0..<count {
             let sockets = WorkerSockets(
                 outbound: outbound.isEmpty ? nil : outbound[index],
-                inbound: inbound.isEmpty ? nil : inbound[index]
+                inbound: inbound.isEmpty ? nil : inbound[index],
+                tcp: tcp.map { $0[index] }
             )
             try start(index, configuration, sockets)
         }

@@ -94,6 +94,9 @@ final class Supervisor {
         announce("dns", names.address)
         announce("outbound", fleet.outboundAddress)
         announce("inbound", fleet.inboundAddress)
+        for (listener, address) in zip(configuration.tcpListeners, fleet.tcpAddresses) {
+            announce("tcp", address, service: "\(listener.service):\(listener.port)")
+        }
         if let controller = configuration.controller {
             try startControlClient(controller, fleet)
         } else if let mesh = configuration.mesh {
@@ -227,10 +230,16 @@ final class Supervisor {
         fleet?.post(.snapshot(snapshot))
     }
 
-    private func announce(_ listener: String, _ address: InternetAddress?) {
+    private func announce(
+        _ listener: String,
+        _ address: InternetAddress?,
+        service: String? = nil
+    ) {
         guard let address else { return }
         let text = SocketAddress(addressBytes: address.bytes, port: address.port).description
-        log.line(.info, "listening", [("listener", listener), ("address", text)])
+        var fields: [(StaticString, String)] = [("listener", listener), ("address", text)]
+        if let service { fields.append(("service", service)) }
+        log.line(.info, "listening", fields)
     }
 
     private func becomeReady() {

@@ -59,6 +59,8 @@ final class ProxyBench {
     let log = LogSink()
     let outboundPort: UInt16
     let inboundPort: UInt16
+    /// Of the TCP listeners, in the order asked for.
+    let tcpPorts: [UInt16]
     private var applications: [Application] = []
     private var callers: [Peer] = []
     private var version: UInt64 = 0
@@ -68,6 +70,7 @@ final class ProxyBench {
         limits: RequestLimits = .default,
         application: SocketAddress? = nil,
         inboundTLS: Bool = false,
+        tcp: [(service: String, port: UInt16)] = [],
         accessLog: AccessLogLevel = .all
     ) throws {
         let loop = try loop ?? EventLoop()
@@ -85,7 +88,10 @@ final class ProxyBench {
             controller: .init(address: .loopback(port: 1)),
             dataDirectory: "/nonexistent",
             accessLog: accessLog,
-            limits: limits
+            limits: limits,
+            tcpListeners: tcp.map {
+                .init(listen: .loopback(port: 0), service: $0.service, port: $0.port)
+            }
         )
         let log = log
         worker = try Worker(index: 0, settings: settings, loop: loop) { log.take($0) }
@@ -93,7 +99,11 @@ final class ProxyBench {
         let inboundSocket = try inbound.map { _ in try Self.listen() }
         outboundPort = outboundSocket.address.port
         inboundPort = inboundSocket?.address.port ?? 0
-        try worker.listen(WorkerSockets(outbound: outboundSocket, inbound: inboundSocket))
+        let tcpSockets = try tcp.map { _ in try Self.listen() }
+        tcpPorts = tcpSockets.map(\.address.port)
+        try worker.listen(
+            WorkerSockets(outbound: outboundSocket, inbound: inboundSocket, tcp: tcpSockets)
+        )
     }
 
     static func listen() throws -> ListeningSocket {
@@ -129,6 +139,9 @@ final class ProxyBench {
         try caller(port: inboundPort, tls: tls)
     }
 
+    /// A connected caller of the `number`th TCP listener (from 0).
+    func tcpCaller(_ number: Int = 0) throws -> Peer { try caller(port: tcpPorts[number]) }
+
     private func caller(port: UInt16, tls: TLSConnection? = nil) throws -> Peer {
         let peer = Peer(loop: loop, tls: tls)
         callers.append(peer)
@@ -155,7 +168,8 @@ final class ProxyBench {
     static func service(
         _ name: String = "orders",
         port: UInt16 = 80,
-        timeouts: RouteTimeouts = .default
+        timeouts: RouteTimeouts = .default,
+        protocol: ServiceProtocol = .auto
     ) -> VirtualService {
         VirtualService(
             name: name,
@@ -167,7 +181,8 @@ final class ProxyBench {
                     backends: [WeightedCluster(cluster: name)],
                     timeouts: timeouts
                 )
-            ]
+            ],
+            protocol: `protocol`
         )
     }
 
@@ -315,6 +330,7 @@ final class ProxyBench {
         ] {
             #expect(numbers.total(gauge) == 0, "\(gauge)", sourceLocation: location)
         }
+        #expect(numbers.activeConnections == 0, sourceLocation: location)
         callers.removeAll()
         loop.turn(waitMillisecondsMax: 0)
         if !sharesLoop {

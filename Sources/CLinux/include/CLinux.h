@@ -57,6 +57,9 @@ int mesh_original_destination(int fd, struct mesh_address *out);
 int mesh_accept(int listener, struct mesh_address *peer);
 // A non-blocking socket whose connect is under way (*done = 0) or finished (*done = 1).
 int mesh_connect(const struct mesh_address *address, int *done);
+// Has the kernel ask a silent peer for life after `idle` seconds, then every `interval` seconds, and
+// give it up after `count` questions without an answer.
+int mesh_keep_alive(int fd, int idle, int interval, int count);
 // The pending error of a socket as a positive errno, 0 for none.
 int mesh_socket_error(int fd);
 

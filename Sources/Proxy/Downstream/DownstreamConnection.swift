@@ -17,6 +17,7 @@ import Time
 /// Confined to its worker.
 final class DownstreamConnection: TransportConnection {
     let direction: Direction
+    private let entry: Entry
     /// Where the worker keeps it; maintained by the worker.
     var registryIndex = -1
     /// Whom it belongs to; nil until it is secured.
@@ -31,10 +32,11 @@ final class DownstreamConnection: TransportConnection {
     init(
         worker: Worker,
         accepted: consuming AcceptedSocket,
-        direction: Direction,
+        entry: Entry,
         tls: TLSConnection?
     ) throws(ReactorError) {
-        self.direction = direction
+        self.entry = entry
+        direction = entry.direction
         try super.init(worker: worker, accepted: accepted, tls: tls)
     }
 
@@ -125,7 +127,8 @@ final class DownstreamConnection: TransportConnection {
     }
 
     override func onPlaintextEnd(isTruncated: Bool) {
-        if let driver { driver.ended() } else { finish() }
+        guard let driver else { return finish() }
+        if isTruncated { driver.truncated() } else { driver.ended() }
     }
 
     override func onHangUp() {
@@ -168,10 +171,14 @@ final class DownstreamConnection: TransportConnection {
     private func becomeReady() {
         caller = worker.caller(direction, identity: peerIdentity)
         becomeIdle()
-        guard usesTLS else { return }
+        guard usesTLS else {
+            if case .service = entry { become(.tcp, with: Span()) }
+            return
+        }
         switch applicationProtocol {
-        // A server of HTTP/2 speaks first.
+        // A server of HTTP/2 speaks first, and so may an application behind a tunnel.
         case .http2: become(.http2, with: Span())
+        case .tcp: become(.tcp, with: Span())
         default: wireProtocol = .http1
         }
     }
@@ -180,6 +187,14 @@ final class DownstreamConnection: TransportConnection {
         switch spoken {
         case .http1: HTTP1Downstream(connection: self)
         case .http2: HTTP2Downstream(connection: self)
+        case .tcp: Tunnel(connection: self, destination: destination)
+        }
+    }
+
+    private var destination: TunnelDestination {
+        switch entry {
+        case .service(let name): .service(name)
+        case .inbound, .outbound: .application
         }
     }
 

@@ -29,6 +29,8 @@ class DownstreamDriver {
     func received(_ bytes: Span<UInt8>) {}
     /// The peer sends no more.
     func ended() {}
+    /// The peer sends no more, and did not say so as TLS demands.
+    func truncated() { ended() }
     /// The peer has hung up while reading is paused; what it sent before may still wait.
     func hungUp() { ended() }
     /// The connection's backlog is gone.

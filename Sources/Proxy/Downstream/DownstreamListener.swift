@@ -3,23 +3,42 @@ import Reactor
 import TLS
 import Telemetry
 
-/// Accepts the connections of one direction on one worker.
+/// Where a connection came in.
+enum Entry {
+    /// The application's calls.
+    case outbound
+    /// The application's connections to one opaque service.
+    case service(TCPServiceName)
+    /// Peers' calls.
+    case inbound
+
+    var direction: Direction {
+        switch self {
+        case .outbound, .service: .outbound
+        case .inbound: .inbound
+        }
+    }
+}
+
+/// Accepts the connections of one listening socket on one worker.
 final class DownstreamListener: Listener {
     private let worker: Worker
-    let direction: Direction
+    private let entry: Entry
     private let isPlaintext: Bool
 
     init(
         worker: Worker,
         socket: ListeningSocket,
-        direction: Direction,
+        entry: Entry,
         isPlaintext: Bool
     ) throws(ReactorError) {
         self.worker = worker
-        self.direction = direction
+        self.entry = entry
         self.isPlaintext = isPlaintext
         try super.init(loop: worker.loop, socket: socket)
     }
+
+    var direction: Direction { entry.direction }
 
     override func onAccept(_ socket: consuming AcceptedSocket) {
         worker.metrics.add(.connectionsAccepted, direction)
@@ -33,7 +52,10 @@ final class DownstreamListener: Listener {
                 return worker.metrics.add(.tlsFailures, direction, label: "no_identity")
             }
             do {
-                tls = try TLSConnection(context: context, applicationProtocols: [.http2, .http1])
+                tls = try TLSConnection(
+                    context: context,
+                    applicationProtocols: [.http2, .http1, .tcp]
+                )
             } catch {
                 worker.metrics.add(.tlsFailures, direction, label: error.label)
                 return worker.logTLSFailure(error, direction: direction, peer: "")
@@ -43,7 +65,7 @@ final class DownstreamListener: Listener {
             let connection = try DownstreamConnection(
                 worker: worker,
                 accepted: socket,
-                direction: direction,
+                entry: entry,
                 tls: tls
             )
             worker.add(connection)

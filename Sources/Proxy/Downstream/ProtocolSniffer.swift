@@ -6,6 +6,8 @@ import Telemetry
 /// A protocol on a downstream connection.
 enum WireProtocol {
     case http1, http2
+    /// Any bytes.
+    case tcp
 }
 
 /// Tells HTTP/2 with prior knowledge from HTTP/1.1 by the first bytes (RFC 9113 §3.4).

@@ -26,6 +26,15 @@ enum Lease {
     case failed(Failure)
 }
 
+/// What asking for a place for a connection of one's own gave.
+enum Admission {
+    /// There is room: dial.
+    case dial
+    /// `Tunnel.mayDial` follows when there is.
+    case wait
+    case refuse(Failure)
+}
+
 /// What is spoken with an endpoint.
 enum UpstreamProtocol {
     case http1, http2
@@ -57,10 +66,14 @@ final class EndpointPool: TimerTarget {
     private var lacksHTTP2Until: MonotonicTime?
     let addressText: String
     let worker: Worker
-    private let address: InternetAddress
+    let address: InternetAddress
     private var idle: ContiguousArray<UpstreamConnection> = []
     private var shared: ContiguousArray<UpstreamConnection> = []
     private var waiters: ContiguousArray<Exchange> = []
+    /// Those that wait for room for a connection of their own.
+    private var waitingTunnels: ContiguousArray<Tunnel> = []
+    /// Connections that belong to tunnels; among `connections`.
+    private var tunnels = 0
     /// Those of the owner's `connectionCount` that are this pool's: also the closing ones.
     private var connections = 0
     private(set) var dialing = 0
@@ -83,8 +96,8 @@ final class EndpointPool: TimerTarget {
 
     var idleCount: Int { idle.count + shared.count { $0.isIdle } }
     /// Connections that serve an exchange, or several.
-    var leasedCount: Int { leased + shared.count { !$0.isIdle } }
-    var waitingCount: Int { waiters.count }
+    var leasedCount: Int { leased + tunnels + shared.count { !$0.isIdle } }
+    var waitingCount: Int { waiters.count + waitingTunnels.count }
     var direction: Direction { owner.direction }
 
     /// Asks for a connection for `exchange`.
@@ -100,7 +113,7 @@ final class EndpointPool: TimerTarget {
         if waiters.count >= dialing * roomPerDial {
             if owner.connectionCount < limits.connections || owner.closeOneIdle() {
                 if let failure = dial() { return .failed(failure) }
-            } else if limits.pendingRequests == 0 || leased + dialing + shared.count == 0 {
+            } else if limits.pendingRequests == 0 || isUnused {
                 return .failed(.overflow(.connections))
             }
         }
@@ -126,6 +139,52 @@ final class EndpointPool: TimerTarget {
         leftCluster()
         oldest.giveWay()
         return true
+    }
+
+    /// Asks for a place for a connection of `tunnel`'s own.
+    func admit(_ tunnel: Tunnel) -> Admission {
+        let limits = owner.cluster.limits
+        if owner.connectionCount < limits.connections || owner.closeOneIdle() { return .dial }
+        // Nobody here would leave a place.
+        guard !isUnused else { return .refuse(.overflow(.connections)) }
+        guard owner.pendingCount < limits.pendingRequests else {
+            return .refuse(
+                .overflow(limits.pendingRequests == 0 ? .connections : .pendingRequests)
+            )
+        }
+        waitingTunnels.append(tunnel)
+        owner.pendingCount += 1
+        worker.metrics.adjust(.requestsPending, direction, by: 1)
+        return .wait
+    }
+
+    /// `tunnel` waits no longer.
+    func withdraw(_ tunnel: Tunnel) {
+        guard let index = waitingTunnels.firstIndex(where: { $0 === tunnel }) else { return }
+        waitingTunnels.remove(at: index)
+        leftQueue()
+    }
+
+    /// A tunnel's connection takes a place in the cluster.
+    func tunnelOpened() {
+        tunnels += 1
+        joinedCluster()
+    }
+
+    /// A tunnel's connection was not made; its place is free already.
+    func tunnelDialFailed(_ failure: Failure) {
+        connectFailures &+= 1
+        worker.metrics.add(
+            .upstreamConnectFailures,
+            direction,
+            label: LocalReply(failure).cause
+        )
+    }
+
+    /// A tunnel's connection takes no place any more.
+    func tunnelClosed() {
+        tunnels -= 1
+        connectionClosed()
     }
 
     /// `exchange` waits no longer.
@@ -169,10 +228,10 @@ final class EndpointPool: TimerTarget {
     func move(to cluster: UpstreamCluster) {
         http2?.move(to: cluster)
         owner.connectionCount -= connections
-        owner.pendingCount -= waiters.count
+        owner.pendingCount -= waitingCount
         owner = cluster
         cluster.connectionCount += connections
-        cluster.pendingCount += waiters.count
+        cluster.pendingCount += waitingCount
     }
 
     /// The endpoint is no longer configured.
@@ -185,7 +244,8 @@ final class EndpointPool: TimerTarget {
 
     /// Leaves the cluster when it is retired and nothing of it is left.
     func forgetIfEmpty() {
-        guard isRetired, idle.isEmpty, shared.isEmpty, waiters.isEmpty, leased + dialing == 0
+        guard isRetired, idle.isEmpty, shared.isEmpty, waitingCount == 0,
+            leased + dialing + tunnels == 0
         else { return }
         worker.loop.timers.cancel(sweep)
         http1?.http2 = nil
@@ -293,7 +353,32 @@ final class EndpointPool: TimerTarget {
         worker.metrics.adjust(.upstreamConnectionsActive, direction, by: -1)
     }
 
+    /// TLS for a connection to the endpoint; nil in plain text.
+    func makeTLS(offering protocols: ALPNSet) throws(Failure) -> TLSConnection? {
+        guard case .mutual(let identities) = owner.cluster.security else { return nil }
+        guard let context = worker.clientTLS else { throw .noIdentity }
+        do {
+            return try TLSConnection(
+                context: context,
+                applicationProtocols: protocols,
+                expectedPeers: identities,
+                endpoint: socketAddress
+            )
+        } catch {
+            throw .upstreamTLS(error)
+        }
+    }
+
     // MARK: Internals
+
+    /// Whether no connection is or is about to be in use here.
+    private var isUnused: Bool { leased + dialing + tunnels + shared.count == 0 }
+
+    private func joinedCluster() {
+        connections += 1
+        owner.connectionCount += 1
+        worker.metrics.adjust(.upstreamConnectionsActive, direction, by: 1)
+    }
 
     /// How many exchanges a dial under way is expected to have room for.
     private var roomPerDial: Int {
@@ -324,9 +409,7 @@ final class EndpointPool: TimerTarget {
         do {
             let connection = try UpstreamConnection(pool: self)
             dialing += 1
-            connections += 1
-            owner.connectionCount += 1
-            worker.metrics.adjust(.upstreamConnectionsActive, direction, by: 1)
+            joinedCluster()
             connection.dial(address, timeoutNanoseconds: owner.connectTimeoutNanoseconds)
             return nil
         } catch {
@@ -341,6 +424,13 @@ final class EndpointPool: TimerTarget {
             guard let failure = dial() else { continue }
             guard let exchange = nextWaiter() else { return }
             exchange.connectionFailed(failure)
+        }
+        while let tunnel = waitingTunnels.first,
+            owner.connectionCount < owner.cluster.limits.connections
+        {
+            waitingTunnels.removeFirst()
+            leftQueue()
+            tunnel.mayDial()
         }
     }
 

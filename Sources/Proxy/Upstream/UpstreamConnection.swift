@@ -30,23 +30,7 @@ final class UpstreamConnection: TransportConnection {
     /// - Throws: `Failure.noIdentity` when the cluster wants mTLS and there is no certificate yet.
     init(pool: EndpointPool) throws(Failure) {
         self.pool = pool
-        let tls: TLSConnection?
-        switch pool.owner.cluster.security {
-        case .plaintext: tls = nil
-        case .mutual(let identities):
-            guard let context = pool.worker.clientTLS else { throw .noIdentity }
-            do {
-                tls = try TLSConnection(
-                    context: context,
-                    applicationProtocols: pool.spoken.offered,
-                    expectedPeers: identities,
-                    endpoint: pool.socketAddress
-                )
-            } catch {
-                throw .upstreamTLS(error)
-            }
-        }
-        super.init(worker: pool.worker, tls: tls)
+        super.init(worker: pool.worker, tls: try pool.makeTLS(offering: pool.spoken.offered))
     }
 
     /// Whether it can take an exchange now.
@@ -196,7 +180,7 @@ final class UpstreamConnection: TransportConnection {
 
 extension CloseReason {
     /// A connection that ended before it was ready.
-    fileprivate var dialFailure: Failure {
+    var dialFailure: Failure {
         switch self {
         case .connectFailed(let errno), .failed(let errno): .connectFailed(errno: errno)
         // The peer hung up during the handshake.

@@ -8,6 +8,8 @@ public struct MetricsSnapshot: Sendable, Equatable {
     var gauges: [Int: Int64] = [:]
     /// Series that have counted something.
     var requests: [RequestSeriesKey: RequestSeriesSnapshot] = [:]
+    /// Series of opaque connections that have counted something.
+    var connections: [ConnectionSeriesKey: ConnectionSeriesSnapshot] = [:]
 
     /// No numbers at all: where a merge begins.
     public init() {}
@@ -25,6 +27,7 @@ public struct MetricsSnapshot: Sendable, Equatable {
             }
         }
         requests.merge(other.requests) { $0.merging($1) }
+        connections.merge(other.connections) { $0.merging($1) }
     }
 
     /// The value of a counter without a label, over all directions.
@@ -53,6 +56,16 @@ public struct MetricsSnapshot: Sendable, Equatable {
     public func total(_ gauge: ProxyGauge) -> Int64 {
         Direction.allCases.reduce(0) { $0 &+ value(gauge, $1) }
     }
+
+    /// Opaque connections of one direction that have ended, for `reason` or for any.
+    public func endedConnections(_ direction: Direction, reason: String? = nil) -> UInt64 {
+        connections.lazy.filter { $0.key.direction == direction }
+            .flatMap { $0.value.ends }
+            .reduce(0) { reason == nil || $1.key == reason ? $0 &+ $1.value : $0 }
+    }
+
+    /// Opaque connections now open, in both directions.
+    public var activeConnections: Int64 { connections.values.reduce(0) { $0 &+ $1.active } }
 
     /// Requests of one direction that have ended.
     public func requestCount(_ direction: Direction) -> UInt64 {

@@ -54,6 +54,7 @@ public struct PrometheusText {
     ) {
         let text = PrometheusText(page: buffer)
         text.requests(snapshot)
+        text.connections(snapshot)
         for counter in ProxyCounter.allCases { text.counter(counter, of: snapshot) }
         for gauge in ProxyGauge.allCases { text.gauge(gauge, of: snapshot) }
         text.samples(samples)
@@ -97,6 +98,52 @@ public struct PrometheusText {
             series.map { ($0.key.labels, $0.value.responseSize) },
             bound: { "\(SizeHistogram.bound($0))" },
             sum: { Double($0) }
+        )
+    }
+
+    private func connections(_ snapshot: MetricsSnapshot) {
+        let series = snapshot.connections.sorted { $0.key.sortKey < $1.key.sortKey }
+        guard !series.isEmpty else { return }
+        header("mesh_tcp_connections_total", "Opaque connections that have ended.", kind: "counter")
+        for (key, numbers) in series {
+            for (reason, count) in numbers.ends.sorted(by: { $0.key < $1.key }) {
+                line("mesh_tcp_connections_total", labels: key.labels + [("reason", reason)]) {
+                    $0.append(decimal: count)
+                }
+            }
+        }
+        header("mesh_tcp_connections_active", "Opaque connections now open.", kind: "gauge")
+        for (key, numbers) in series {
+            line("mesh_tcp_connections_active", labels: key.labels) {
+                $0.append("\(numbers.active)")
+            }
+        }
+        header(
+            "mesh_tcp_received_bytes_total",
+            "Bytes of opaque connections from the caller.",
+            kind: "counter"
+        )
+        for (key, numbers) in series {
+            line("mesh_tcp_received_bytes_total", labels: key.labels) {
+                $0.append(decimal: numbers.received)
+            }
+        }
+        header(
+            "mesh_tcp_sent_bytes_total",
+            "Bytes of opaque connections to the caller.",
+            kind: "counter"
+        )
+        for (key, numbers) in series {
+            line("mesh_tcp_sent_bytes_total", labels: key.labels) {
+                $0.append(decimal: numbers.sent)
+            }
+        }
+        histogram(
+            "mesh_tcp_connection_duration_seconds",
+            "Time from an opaque connection's start to its end.",
+            series.map { ($0.key.labels, $0.value.duration) },
+            bound: { "\(DurationHistogram.bound($0))" },
+            sum: { Double($0) / 1e9 }
         )
     }
 
@@ -240,5 +287,18 @@ extension RequestSeriesKey {
 
     fileprivate var sortKey: (UInt8, String, String, String, String) {
         (direction.rawValue, service, route, cluster, peer)
+    }
+}
+
+extension ConnectionSeriesKey {
+    fileprivate var labels: [(StaticString, String)] {
+        [
+            ("direction", "\(direction.label)"), ("service", service), ("cluster", cluster),
+            ("peer", peer),
+        ]
+    }
+
+    fileprivate var sortKey: (UInt8, String, String, String) {
+        (direction.rawValue, service, cluster, peer)
     }
 }

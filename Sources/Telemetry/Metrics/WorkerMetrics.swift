@@ -14,6 +14,7 @@ public final class WorkerMetrics {
     private var labelled = ContiguousArray<LabelledCounter>()
     private var gauges = [32 of Int64](repeating: 0)
     private var series: [RequestSeriesKey: RequestSeries] = [:]
+    private var connections: [ConnectionSeriesKey: ConnectionSeries] = [:]
 
     /// Metrics that are all zero.
     public init() {
@@ -26,6 +27,8 @@ public final class WorkerMetrics {
         for direction in Direction.allCases {
             let key = RequestSeriesKey.other(direction)
             series[key] = RequestSeries(key: key)
+            let other = ConnectionSeriesKey.other(direction)
+            connections[other] = ConnectionSeries(key: other)
         }
         set(.workers, 1)
     }
@@ -76,6 +79,21 @@ public final class WorkerMetrics {
         return made
     }
 
+    /// The series of opaque connections with `key`; as `series(for:)` of requests.
+    public func series(for key: ConnectionSeriesKey) -> ConnectionSeries {
+        if let known = connections[key] { return known }
+        if connections.count >= TelemetryLimits.connectionSeriesMax { dropUnheldConnections() }
+        guard connections.count < TelemetryLimits.connectionSeriesMax else {
+            guard let shared = connections[.other(key.direction)] else {
+                preconditionFailure("the shared series are made with the metrics")
+            }
+            return shared
+        }
+        let made = ConnectionSeries(key: key)
+        connections[key] = made
+        return made
+    }
+
     /// A copy of every number.
     public func snapshot() -> MetricsSnapshot {
         var snapshot = MetricsSnapshot()
@@ -96,6 +114,7 @@ public final class WorkerMetrics {
             }
         }
         snapshot.requests = series.mapValues(\.snapshot).filter { !$0.value.outcomes.isEmpty }
+        snapshot.connections = connections.mapValues(\.snapshot).filter { $0.value.isUsed }
         return snapshot
     }
 
@@ -104,6 +123,13 @@ public final class WorkerMetrics {
             preconditionFailure("the shared series are made with the metrics and never dropped")
         }
         return shared
+    }
+
+    private func dropUnheldConnections() {
+        for key in Array(connections.keys) where key != .other(key.direction) {
+            guard var candidate = connections.removeValue(forKey: key) else { continue }
+            if !isKnownUniquelyReferenced(&candidate) { connections[key] = candidate }
+        }
     }
 
     private func dropUnheldSeries() {
