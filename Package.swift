@@ -119,7 +119,13 @@ if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
             dependencies: ["HTTP1", "HTTP", "Bytes", "Time"],
             path: "Tests/Benchmarks/HTTP1",
             swiftSettings: base
-        )
+        ),
+        .executableTarget(
+            name: "bench-http2",
+            dependencies: ["HTTP2", "HTTP", "Bytes", "Time"],
+            path: "Tests/Benchmarks/HTTP2",
+            swiftSettings: base
+        ),
     ]
 }
 var dependencies: [Package.Dependency] = []

@@ -38,6 +38,13 @@ struct FrameScanner {
     /// The bytes of a header that was split, in the low end.
     private var partial: UInt64 = 0
     private var partialCount = 0
+    /// A header block waits for CONTINUATION.
+    private var isBlockOpen = false
+    /// The payload that is being skipped is part of a header block.
+    private var isHeadPayload = false
+
+    /// Whether a header block has begun and is not complete.
+    var isReadingHead: Bool { isBlockOpen || isHeadPayload && skipped > 0 }
 
     init(prefaceBytes: Int) { skipped = prefaceBytes }
 
@@ -64,6 +71,8 @@ struct FrameScanner {
             )
             partial = 0
             skipped = header.length
+            isHeadPayload = header.type == FrameType.headers || header.type == FrameType.continuation
+            if isHeadPayload { isBlockOpen = !header.endsHeaders }
             return header
         }
         return nil

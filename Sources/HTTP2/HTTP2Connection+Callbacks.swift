@@ -54,6 +54,9 @@ func makeCallbacks() -> OpaquePointer {
     nghttp2_session_callbacks_set_on_frame_send_callback(table) { _, frame, user in
         with(user) { $0.sent(frame.unsafelyUnwrapped) }
     }
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(table) { _, frame, code, user in
+        with(user) { $0.notSent(frame.unsafelyUnwrapped, code) }
+    }
     nghttp2_session_callbacks_set_send_data_callback(table) { _, frame, header, count, _, user in
         with(user) { $0.writeData(frame.unsafelyUnwrapped, header.unsafelyUnwrapped, count) }
     }
@@ -212,6 +215,17 @@ extension HTTP2Connection {
             }
         default: break
         }
+        return 0
+    }
+
+    /// A head that is larger than nghttp2 sends would leave its stream waiting for ever.
+    fileprivate func notSent(_ frame: UnsafePointer<nghttp2_frame>, _ code: Int32) -> Int32 {
+        let header = frame.pointee.hd
+        guard role == .server, header.type == FrameType.headers,
+            code == NGHTTP2_ERR_FRAME_SIZE_ERROR.rawValue, let stream = stream(header.stream_id)
+        else { return 0 }
+        stream.failure = .malformed(reason: "head_too_large_to_send")
+        cut(stream, HTTP2ErrorCode.internalError)
         return 0
     }
 

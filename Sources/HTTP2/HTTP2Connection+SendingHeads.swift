@@ -41,6 +41,8 @@ extension HTTP2Connection {
         }
         precondition(number > 0, "canOpenStream was not asked")
         stream.number = number
+        // RFC 9113 §5.1.1: they are never used again.
+        if number == Int32.max { hasUsedLastNumber = true }
     }
 
     /// Sends a response head, interim or final.

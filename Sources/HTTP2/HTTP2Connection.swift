@@ -33,6 +33,9 @@ open class HTTP2Connection {
     let trustsOrigin: Bool
     let memory: HTTP2Memory
     let session: OpaquePointer
+    private let arena: SessionArena
+    /// The session's memory while the connection is idle.
+    @exclusivity(unchecked) private var frozen: UnsafeMutablePointer<UInt64>?
     @exclusivity(unchecked) var floods: FloodGuard
     @exclusivity(unchecked) private var scanner: FrameScanner
     /// The header block that is being received.
@@ -59,6 +62,10 @@ open class HTTP2Connection {
     @exclusivity(unchecked) private var awaitsPong = false
     @exclusivity(unchecked) private var isPeerLeaving = false
     @exclusivity(unchecked) private var hasSettings = false
+    /// What RFC 9113 §6.5.2 recommends at least; nghttp2 assumes it until the peer says more.
+    @exclusivity(unchecked) private var peerStreamsMax = 100
+    @exclusivity(unchecked) private var takesExtendedConnect = false
+    @exclusivity(unchecked) var hasUsedLastNumber = false
 
     /// Starts a connection; the preface and our SETTINGS are pending output.
     ///
@@ -79,7 +86,8 @@ open class HTTP2Connection {
         let blockBytesMax = settings.oversizeFactor * limits.fieldSectionBytesMax
         floods = FloodGuard(settings, blockBytesMax: blockBytesMax, now: now)
         scanner = FrameScanner(prefaceBytes: role == .server ? prefaceBytes : 0)
-        session = memory.makeSession(role, settings)
+        arena = memory.takeArena()
+        session = memory.makeSession(role, settings, arena)
         memory.adopt(session, Unmanaged.passUnretained(self).toOpaque())
         memory.submitSettings(session, role, settings, limits)
         let buffer = memory.takeBuffer()
@@ -89,8 +97,11 @@ open class HTTP2Connection {
     }
 
     deinit {
+        error = error ?? .closed
         for stream in streams { forget(stream) }
+        thaw()
         nghttp2_session_del(session)
+        memory.give(arena)
     }
 
     /// Takes received bytes; callbacks run inside.
@@ -102,6 +113,7 @@ open class HTTP2Connection {
         precondition(!isBusy, "called from a callback")
         if let pendingError { return fail(pendingError) }
         guard error == nil, !bytes.isEmpty else { return error }
+        thaw()
         floods.roll(now)
         if let flood = scan(bytes) { return fail(.flood(flood)) }
         isBusy = true
@@ -128,7 +140,7 @@ open class HTTP2Connection {
     /// Whether `appendOutput` has something to do: frames to write, or callbacks owed.
     public var hasOutput: Bool {
         if early != nil { return true }
-        guard error == nil else { return false }
+        guard error == nil, frozen == nil else { return false }
         if pendingError != nil { return true }
         return !attention.isEmpty || nghttp2_session_want_write(session) != 0
     }
@@ -136,7 +148,7 @@ open class HTTP2Connection {
     /// Whether nothing is left to do, so that the socket can be closed: shut down, all streams
     /// ended, all output taken.
     public var isFinished: Bool {
-        if early != nil || !streams.isEmpty { return false }
+        if early != nil || !streams.isEmpty || frozen != nil { return false }
         return error != nil
             || (nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0)
     }
@@ -149,7 +161,7 @@ open class HTTP2Connection {
     public func appendOutput(to buffer: ByteBuffer, atMost bytes: Int) {
         precondition(!isBusy, "called from a callback")
         takeEarly(buffer)
-        guard error == nil else { return }
+        guard error == nil, frozen == nil else { return }
         if pendingError == nil { settle() }
         // What is settled may make more output, such as the next stream on a connection that was
         // full. It ends, but nobody promises how soon.
@@ -186,30 +198,23 @@ open class HTTP2Connection {
     /// Client: how many more streams can be opened now.
     public var openableStreams: Int {
         guard !isClosing else { return 0 }
-        let limit = nghttp2_session_get_remote_settings(
-            session,
-            NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS
-        )
-        return max(0, Int(limit) - streams.count)
+        return max(0, peerStreamsMax - streams.count)
     }
 
     /// Client: whether no stream can ever be opened again (GOAWAY, identifiers used up, over).
     public var isClosing: Bool {
         role == .server || error != nil || pendingError != nil || isShutDown || isPeerLeaving
-            || nghttp2_session_get_next_stream_id(session) > Int32.max
+            || hasUsedLastNumber
     }
+
+    /// Whether a header block has begun to arrive and is not complete: the owner bounds its time.
+    public var isReadingHead: Bool { error == nil && scanner.isReadingHead }
 
     /// Whether the peer's SETTINGS came.
     public var hasPeerSettings: Bool { hasSettings }
 
     /// Whether the peer takes WebSockets over HTTP/2 (RFC 8441 §3).
-    public var peerAcceptsExtendedConnect: Bool {
-        let value = nghttp2_session_get_remote_settings(
-            session,
-            NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL
-        )
-        return value == 1
-    }
+    public var peerAcceptsExtendedConnect: Bool { takesExtendedConnect }
 
     /// Client: opens a stream; `canOpenStream` must be true.
     public func open(
@@ -219,6 +224,7 @@ open class HTTP2Connection {
         carriesOrigin: Bool
     ) {
         precondition(role == .client && error == nil, "only a client opens streams")
+        thaw()
         attach(stream)
         submit(head, on: stream, endsStream: endsStream, carriesOrigin: carriesOrigin)
     }
@@ -227,6 +233,7 @@ open class HTTP2Connection {
     /// (RFC 9113 §6.8); call `finishShutdown` a round trip later.
     public func startShutdown() {
         guard role == .server, error == nil else { return }
+        thaw()
         nghttp2_submit_shutdown_notice(session)
     }
 
@@ -234,6 +241,7 @@ open class HTTP2Connection {
     public func finishShutdown() {
         guard error == nil, !isShutDown else { return }
         isShutDown = true
+        thaw()
         let last = nghttp2_session_get_last_proc_stream_id(session)
         nghttp2_submit_goaway(session, 0, last, HTTP2ErrorCode.noError, nil, 0)
     }
@@ -241,6 +249,7 @@ open class HTTP2Connection {
     /// Ends the connection: GOAWAY with `code`, all streams fail with the next `appendOutput`.
     public func terminate(_ code: UInt32) {
         guard error == nil, pendingError == nil else { return }
+        thaw()
         pendingError = .terminated(code: code)
     }
 
@@ -260,11 +269,26 @@ open class HTTP2Connection {
     public func ping() {
         guard error == nil, !awaitsPong else { return }
         awaitsPong = true
+        thaw()
         nghttp2_submit_ping(session, 0, nil)
     }
 
-    /// Idle: gives back what only traffic needs.
-    public func releaseMemory() {}
+    /// Idle: gives back what only traffic needs; nothing happens while there are streams or output.
+    ///
+    /// Costs a few microseconds, and as many when traffic comes again.
+    public func releaseMemory() {
+        guard error == nil, frozen == nil, streams.isEmpty, !hasOutput else { return }
+        block = HeaderBlock()
+        streams = []
+        attention = []
+        frozen = arena.freeze()
+    }
+
+    private func thaw() {
+        guard let frozen else { return }
+        self.frozen = nil
+        arena.thaw(frozen)
+    }
 }
 
 // What streams and callbacks ask of the connection.
@@ -362,7 +386,14 @@ extension HTTP2Connection {
 
     func noteSettings() {
         hasSettings = true
+        let most = peerSetting(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
+        peerStreamsMax = Int(min(most, UInt32(Int32.max)))
+        takesExtendedConnect = peerSetting(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1
         onPeerSettings()
+    }
+
+    private func peerSetting(_ id: nghttp2_settings_id) -> UInt32 {
+        nghttp2_session_get_remote_settings(session, id)
     }
 
     func noteGoAway(code: UInt32) {

@@ -3,8 +3,12 @@ import HTTP
 
 // What a session is made of.
 extension HTTP2Memory {
-    /// Makes a session without owner.
-    func makeSession(_ role: HTTP2Role, _ settings: HTTP2Settings) -> OpaquePointer {
+    /// Makes a session without owner, in this arena.
+    func makeSession(
+        _ role: HTTP2Role,
+        _ settings: HTTP2Settings,
+        _ arena: SessionArena
+    ) -> OpaquePointer {
         var option: OpaquePointer?
         precondition(nghttp2_option_new(&option) == 0, "out of memory")
         defer { nghttp2_option_del(option) }
@@ -19,13 +23,15 @@ extension HTTP2Memory {
         // or end the connection without a word why.
         mesh_nghttp2_option_set_stream_reset_rate_limit(option, .max, .max)
         mesh_nghttp2_option_set_max_continuations(option, .max)
+        var functions = arena.functions
         var session: OpaquePointer?
         let code =
             switch role {
-            case .server: nghttp2_session_server_new2(&session, callbacks, nil, option)
-            case .client: nghttp2_session_client_new2(&session, callbacks, nil, option)
+            case .server: nghttp2_session_server_new3(&session, callbacks, nil, option, &functions)
+            case .client: nghttp2_session_client_new3(&session, callbacks, nil, option, &functions)
             }
         guard code == 0, let session else { preconditionFailure("out of memory") }
+        arena.finishMaking()
         return session
     }
 

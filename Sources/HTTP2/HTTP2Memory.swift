@@ -15,6 +15,13 @@ public final class HTTP2Memory {
     /// A status code.
     let digits = ByteBuffer(capacity: 32)
     private var buffers: [ByteBuffer] = []
+    private let frameBuffer = UnsafeMutableRawPointer.allocate(
+        byteCount: SessionArena.frameBufferBytes,
+        alignment: 16
+    )
+    private var regions: [UnsafeMutableRawPointer] = []
+    /// Arenas that no session has, without pages.
+    private var arenas: [UnsafeMutableRawPointer] = []
 
     /// Makes the memory of one worker.
     public init() {
@@ -22,7 +29,29 @@ public final class HTTP2Memory {
         buffers.reserveCapacity(HTTP2Memory.buffersMax)
     }
 
-    deinit { nghttp2_session_callbacks_del(callbacks) }
+    deinit {
+        nghttp2_session_callbacks_del(callbacks)
+        frameBuffer.deallocate()
+        for region in regions { SessionArena.unreserve(region, HTTP2Memory.regionArenas) }
+    }
+
+    /// Lends an arena for a session.
+    func takeArena() -> SessionArena {
+        if arenas.isEmpty {
+            let region = SessionArena.reserve(HTTP2Memory.regionArenas)
+            regions.append(region)
+            for index in (0..<HTTP2Memory.regionArenas).reversed() {
+                arenas.append(region + index * SessionArena.byteCount)
+            }
+        }
+        return SessionArena(arenas.removeLast(), frameBuffer: frameBuffer)
+    }
+
+    /// Takes an arena back, with all that is in it.
+    func give(_ arena: SessionArena) {
+        SessionArena.giveBack(arena.address)
+        arenas.append(arena.address)
+    }
 
     /// Lends an empty buffer; most streams need one for the time of a turn, so few are warm enough
     /// for all.
@@ -39,6 +68,7 @@ public final class HTTP2Memory {
         buffers.append(buffer)
     }
 
+    private static let regionArenas = 64
     private static let buffersMax = 32
     private static let retainedBytesMax = 256 << 10
 }

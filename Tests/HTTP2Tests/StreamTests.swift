@@ -271,6 +271,20 @@ import Testing
         #expect(link.client.receive(Frames.ping()) == .closed)
     }
 
+    @Test("an answer whose head is too large to send fails its stream")
+    func headTooLarge() {
+        let link = Link()
+        let long = String(repeating: "x", count: 2 << 20)
+        link.server.prepare = { stream in
+            stream.onMessageEnd = { $0.answer(200, [("a", long)], body: [1]) }
+        }
+        let stream = link.client.open()
+        link.run()
+        #expect(stream.events == ["failed: reset(code: 2)", "closed"])
+        #expect(link.server.streams[0].events.last == "closed")
+        #expect(link.server.failure == nil)
+    }
+
     @Test("PING is answered, and answers are told once")
     func ping() {
         let link = Link()

@@ -22,6 +22,10 @@ final class HTTP2Downstream: DownstreamDriver {
     private let keepAlive: HTTP2KeepAlive
     private var isOver = false
     private var hasStartedShutdown = false
+    /// Since when a head is being received; not moved by its later bytes, so that a caller which
+    /// sends one at a time does not hold the connection for ever.
+    private var headStartedAt: MonotonicTime?
+    private var hasBegunStream = false
 
     override init(connection: DownstreamConnection) {
         let worker = connection.worker
@@ -48,12 +52,10 @@ final class HTTP2Downstream: DownstreamDriver {
     override func received(_ bytes: Span<UInt8>) {
         guard !isOver else { return }
         keepAlive.noteReceived()
-        let wasReadingHead = session.isReadingHead
+        hasBegunStream = false
         if let error = session.receive(bytes, now: connection.loop.now) { return fail(error) }
         if session.hasOutput { connection.queueFlush() }
-        if session.isReadingHead, !wasReadingHead, streams.isEmpty {
-            connection.setDeadline(after: worker.headTimeoutNanoseconds)
-        }
+        noteHead()
         closeIfFinished()
     }
 
@@ -79,19 +81,18 @@ final class HTTP2Downstream: DownstreamDriver {
     }
 
     override func refreshDeadline() {
-        guard !streams.isEmpty else { return }
-        var earliest = MonotonicTime.distantFuture
+        guard !isIdle else { return }
+        var earliest = headDeadline ?? .distantFuture
         for stream in streams { earliest = min(earliest, stream.exchange.idleDeadline) }
         connection.setDeadline(at: earliest)
     }
 
     override func deadlinePassed() {
-        guard !streams.isEmpty else {
-            // A head that does not become complete.
+        let now = connection.loop.now
+        if let headDeadline, headDeadline <= now {
             worker.metrics.add(.timeouts, connection.direction, label: "request_head")
             return terminate(HTTP2ErrorCode.enhanceYourCalm)
         }
-        let now = connection.loop.now
         for stream in streams where stream.exchange.idleDeadline <= now {
             worker.metrics.add(.timeouts, connection.direction, label: "stream_idle")
             stream.exchange.expire(.streamIdleTimeout)
@@ -171,7 +172,25 @@ final class HTTP2Downstream: DownstreamDriver {
 
     // MARK: Internals
 
+    private var headDeadline: MonotonicTime? {
+        headStartedAt?.advanced(byNanoseconds: worker.headTimeoutNanoseconds)
+    }
+
+    private func noteHead() {
+        guard session.isReadingHead else {
+            if headStartedAt != nil {
+                headStartedAt = nil
+                if streams.isEmpty { connection.becomeIdle() }
+            }
+            return
+        }
+        guard headStartedAt == nil || hasBegunStream else { return }
+        headStartedAt = connection.loop.now
+        refreshDeadline()
+    }
+
     private func add(_ stream: HTTP2ServerStream) {
+        hasBegunStream = true
         stream.index = streams.count
         streams.append(stream)
         connection.noteServed()

@@ -122,7 +122,7 @@ final class EndpointPool: TimerTarget {
         } else {
             return false
         }
-        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+        noteUsed(oldest)
         leftCluster()
         oldest.giveWay()
         return true
@@ -199,8 +199,10 @@ final class EndpointPool: TimerTarget {
         let unused = idle + shared.filter { $0.isIdle }
         idle.removeAll()
         shared.removeAll { $0.isIdle }
-        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -Int64(unused.count))
-        for connection in unused { connection.finish() }
+        for connection in unused {
+            noteUsed(connection)
+            connection.finish()
+        }
     }
 
     // MARK: From connections
@@ -253,7 +255,7 @@ final class EndpointPool: TimerTarget {
     func idleEnded(_ connection: UpstreamConnection) {
         guard let index = idle.firstIndex(where: { $0 === connection }) else { return }
         idle.remove(at: index)
-        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+        noteUsed(connection)
     }
 
     /// A stream of a shared connection ended, or its peer allows more of them.
@@ -272,7 +274,7 @@ final class EndpointPool: TimerTarget {
     func sharedEnded(_ connection: UpstreamConnection) {
         guard let index = shared.firstIndex(where: { $0 === connection }) else { return }
         shared.remove(at: index)
-        if connection.isIdle { worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1) }
+        noteUsed(connection)
         dialForWaiters()
         forgetIfEmpty()
     }
@@ -301,13 +303,11 @@ final class EndpointPool: TimerTarget {
     private func connectionWithRoom() -> UpstreamConnection? {
         // The oldest first, so that the surplus of an earlier peak falls idle.
         for connection in shared where connection.isUsable {
-            if connection.isIdle {
-                worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
-            }
+            noteUsed(connection)
             return connection
         }
         while let connection = idle.popLast() {
-            worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+            noteUsed(connection)
             if connection.isUsable { return connection }
             worker.metrics.add(.upstreamStale, direction)
             connection.abort()
@@ -372,7 +372,15 @@ final class EndpointPool: TimerTarget {
         }
     }
 
+    private func noteUsed(_ connection: UpstreamConnection) {
+        guard connection.isNotedIdle else { return }
+        connection.isNotedIdle = false
+        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -1)
+    }
+
     private func noteIdle(_ connection: UpstreamConnection) {
+        guard !connection.isNotedIdle else { return }
+        connection.isNotedIdle = true
         connection.idleSince = worker.loop.now
         worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: 1)
         if !sweep.isArmed { armSweep() }
@@ -406,9 +414,9 @@ final class EndpointPool: TimerTarget {
         for connection in old {
             idle.removeAll { $0 === connection }
             shared.removeAll { $0 === connection }
+            noteUsed(connection)
             connection.finish()
         }
-        worker.metrics.adjust(.upstreamConnectionsIdle, direction, by: -Int64(old.count))
         if idleCount > 0 { armSweep() }
     }
 }

@@ -17,6 +17,8 @@ final class HTTP2Upstream: UpstreamDriver {
     private let keepAlive: HTTP2KeepAlive
     private var leased = 0
     private var isOver = false
+    private var isInCodec = false
+    private var finishesAtFlush = false
     /// Leased, but to be opened only when the peer's SETTINGS say how.
     private var deferred: ContiguousArray<HTTP2ClientStream> = []
     private(set) var exchangesServed = 0
@@ -67,7 +69,10 @@ final class HTTP2Upstream: UpstreamDriver {
     override func received(_ bytes: Span<UInt8>) {
         guard !isOver else { return }
         keepAlive.noteReceived()
-        if let error = session.receive(bytes, now: connection.loop.now) { return fail(error) }
+        isInCodec = true
+        let error = session.receive(bytes, now: connection.loop.now)
+        isInCodec = false
+        if let error { return fail(error) }
         if session.hasOutput { connection.queueFlush() }
         closeIfFinished()
     }
@@ -85,14 +90,27 @@ final class HTTP2Upstream: UpstreamDriver {
     override func resume() { connection.queueFlush() }
 
     override func willFlush() {
-        guard !isOver, session.hasOutput, !connection.isCongested, connection.isOpen else { return }
+        guard !isOver, connection.isOpen else { return }
+        if finishesAtFlush { return connection.finish() }
+        guard session.hasOutput, !connection.isCongested else { return }
+        isInCodec = true
         session.appendOutput(
             to: connection.writeBuffer(),
             atMost: ProxyLimits.http2FlushBytes
         )
+        isInCodec = false
+        if finishesAtFlush { return connection.finish() }
         if let error = session.failure { return fail(error) }
         if session.hasOutput { connection.requestResume() }
         closeIfFinished()
+    }
+
+    /// The codec takes no orders while it calls back: the end of the turn does.
+    override func deferFinish() -> Bool {
+        guard isInCodec, !isOver else { return false }
+        finishesAtFlush = true
+        connection.queueFlush()
+        return true
     }
 
     override func farewell() {

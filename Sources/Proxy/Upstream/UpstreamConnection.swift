@@ -23,7 +23,8 @@ final class UpstreamConnection: TransportConnection {
     private var phase = Phase.dialing
     private let connectTimer = Timer()
     private var isCounted = true
-    /// Maintained by the pool.
+    /// Whether the pool counts it as unused; maintained by the pool, as the next.
+    var isNotedIdle = false
     var idleSince = MonotonicTime(nanoseconds: 0)
 
     /// - Throws: `Failure.noIdentity` when the cluster wants mTLS and there is no certificate yet.
@@ -89,7 +90,10 @@ final class UpstreamConnection: TransportConnection {
 
     /// Closes after everything written has been sent.
     override func finish() {
-        if isOpen { driver?.farewell() }
+        if let driver, isOpen {
+            if driver.deferFinish() { return }
+            driver.farewell()
+        }
         super.finish()
     }
 

@@ -38,6 +38,8 @@ class UpstreamDriver {
     func resume() {}
     /// The turn ends: what is to be sent must be in the buffer now.
     func willFlush() {}
+    /// Whether the connection must not be closed right now; the driver then does it soon.
+    func deferFinish() -> Bool { false }
     /// Says goodbye, as far as the protocol can; the connection closes.
     func farewell() {}
     /// The connection is gone; called once, last.

@@ -2,12 +2,15 @@
 
 A process does what it reads from its standard input, a line at a time, and answers each line with
 `ok` or with what went wrong: `open N` connects N times more and makes a request on each connection;
-`talk` makes a request on every connection, some of them at the same time.
+`talk` makes a request on every connection, some of them at the same time. Meanwhile it answers what
+the proxy sends of its own accord (HTTP/2's PING), as every client does, and a connection that is
+closed while nobody talks is an error.
 """
 
 import argparse
 import os
 import resource
+import select
 import socket
 import ssl
 import struct
@@ -16,8 +19,8 @@ import sys
 
 #: Requests of one process under way at the same time.
 CONCURRENT = 64
-#: Connections from one local address to one port; the kernel has 28,000 ports for them by default.
-PER_ADDRESS_MAX = 20_000
+#: Until an answer is there.
+SECONDS_MAX = 60
 #: Descriptors that the proxy, or a process here, needs besides its connections.
 SPARE_DESCRIPTORS = 600
 
@@ -89,6 +92,20 @@ class HTTP1:
         while len(body) < length:
             body += self._more()
 
+    def attend(self):
+        """Takes what came unasked."""
+        self._stream.setblocking(False)
+        try:
+            while True:
+                self._unasked(self._more())
+        except ssl.SSLWantReadError:
+            pass
+        finally:
+            self._stream.settimeout(SECONDS_MAX)
+
+    def _unasked(self, data):
+        raise ConnectionError(f"unasked: {data[:60]!r}")
+
     def _more(self):
         data = self._stream.recv(65_536)
         if not data:
@@ -102,7 +119,7 @@ class HTTP2(HTTP1):
     ALPN = "h2"
     #: GET, http, / from the static table; :authority as a literal.
     BLOCK = b"\x82\x87\x84\x01\x06orders"
-    DATA, HEADERS, RESET, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
+    DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 
     def __init__(self, stream):
         super().__init__(stream)
@@ -120,12 +137,20 @@ class HTTP2(HTTP1):
         self._stream.sendall(self._frame(self.HEADERS, 5, self._next_stream, self.BLOCK))
 
     def check(self):
-        while True:
-            while len(self._unread) < 9:
-                self._unread += self._more()
+        while not self._take_frames():
+            self._unread += self._more()
+
+    def _unasked(self, data):
+        self._unread += data
+        self._take_frames()
+
+    def _take_frames(self):
+        """Takes the whole frames received; true when they end the response under way."""
+        is_over = False
+        while len(self._unread) >= 9:
             size = int.from_bytes(self._unread[:3], "big")
-            while len(self._unread) < 9 + size:
-                self._unread += self._more()
+            if len(self._unread) < 9 + size:
+                break
             kind, flags = self._unread[3], self._unread[4]
             stream = int.from_bytes(self._unread[5:9], "big")
             payload, self._unread = self._unread[9:9 + size], self._unread[9 + size:]
@@ -134,11 +159,13 @@ class HTTP2(HTTP1):
             # :status 200 of the static table comes first in every block.
             if kind == self.HEADERS and payload[:1] != b"\x88":
                 raise ConnectionError(f"not 200: {payload.hex()}")
-            if kind == self.SETTINGS and not flags & 1:
-                self._stream.sendall(self._frame(self.SETTINGS, 1, 0))
+            if kind in (self.SETTINGS, self.PING) and not flags & 1:
+                answer = payload if kind == self.PING else b""
+                self._stream.sendall(self._frame(kind, 1, 0, answer))
             if kind in (self.DATA, self.HEADERS) and flags & 1 and stream == self._next_stream:
                 self._next_stream += 2
-                return
+                is_over = True
+        return is_over
 
 
 def main():
@@ -160,17 +187,35 @@ def main():
     context.load_verify_locations(options.trust_bundle)
     context.load_cert_chain(options.certificate, options.key)
     connections = []
+    by_descriptor = {}
+    poll = select.epoll()
+    poll.register(sys.stdin)
+
+    def attend(seconds):
+        """Serves what came unasked; true when there is a line to read."""
+        has_line = False
+        for descriptor, _ in poll.poll(seconds):
+            if descriptor == sys.stdin.fileno():
+                has_line = True
+            else:
+                by_descriptor[descriptor].attend()
+        return has_line
 
     def connect():
         plain = socket.socket()
-        plain.settimeout(60)
+        plain.settimeout(SECONDS_MAX)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.bind((options.address, 0))
         plain.connect(("127.0.0.1", options.port))
-        connection = kind(context.wrap_socket(plain))
+        stream = context.wrap_socket(plain)
+        connection = kind(stream)
         connection.ask()
         connection.check()
         connections.append(connection)
+        by_descriptor[stream.fileno()] = connection
+        poll.register(stream, select.EPOLLIN)
+        if len(connections) % CONCURRENT == 0:
+            attend(0)
 
     def talk():
         for start in range(0, len(connections), CONCURRENT):
@@ -180,9 +225,14 @@ def main():
             for connection in some:
                 connection.check()
 
-    for line in sys.stdin:
-        word, *rest = line.split()
+    while True:
         try:
+            while not attend(-1):
+                pass
+            line = sys.stdin.readline()
+            if not line:
+                return
+            word, *rest = line.split()
             if word == "talk":
                 talk()
             else:
@@ -190,7 +240,9 @@ def main():
                     connect()
             print("ok", flush=True)
         except (OSError, ValueError, KeyError) as error:
+            # Also before the next line is read: the parent takes it for the answer to that.
             print(f"{type(error).__name__} after {len(connections)}: {error}", flush=True)
+            return
 
 
 if __name__ == "__main__":

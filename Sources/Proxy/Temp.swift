@@ -1,2 +1,0 @@
-import HTTP2
-extension HTTP2Connection { var isReadingHead: Bool { false } }
