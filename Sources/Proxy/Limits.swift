@@ -23,7 +23,7 @@ public enum ProxyLimits {
     /// How long an endpoint that turned out not to know HTTP/2 is taken at its word.
     static let lacksHTTP2Nanoseconds: UInt64 = 60_000_000_000
     /// After this long without a request a downstream connection gives its buffers back.
-    public static let restAfterNanoseconds: UInt64 = 2_000_000_000
+    public static let restAfterNanoseconds: UInt64 = 500_000_000
     /// Endpoints a tunnel tries before its caller is told, at most.
     public static let connectAttemptsMax = 3
     /// How often unused upstream connections are looked through.
