@@ -319,3 +319,57 @@ struct InterceptionTests {
         try bench.finish()
     }
 }
+
+struct InboundInterceptionTests {
+    private let get = "GET / HTTP/1.1\r\nHost: orders\r\n\r\n"
+
+    @Test("a peer reaches the application's port it meant, in what is declared there")
+    func ports() throws {
+        let loop = try EventLoop()
+        let configured = try Application(loop: loop, socket: ProxyBench.listen())
+        let bench = try ProxyBench(
+            loop: loop,
+            application: configured.socketAddress,
+            interception: .init(outbound: false, inbound: true)
+        )
+        bench.adopt(configured)
+        let web = try bench.application()
+        let database = try bench.application()
+        let port = database.socketAddress.port
+        try bench.apply(
+            [],
+            [],
+            inbound: InboundService(
+                name: "orders",
+                ports: [InboundPort(port: port, protocol: .tcp)]
+            )
+        )
+        func meaning(_ port: UInt16) {
+            bench.worker.readDestination = { _ in
+                InternetAddress(bytes: [192, 0, 2, 1], port: port)
+            }
+        }
+        meaning(web.socketAddress.port)
+        let caller = try bench.inboundCaller()
+        caller.write(get)
+        try bench.expect(bench.accepted(web), receives: get)
+        meaning(port)
+        let opaque = try bench.inboundCaller()
+        opaque.write(get)
+        try bench.expect(bench.accepted(database), receives: get)
+        #expect(bench.metrics.activeConnections == 1)
+        bench.worker.readDestination = { _ in nil }
+        let direct = try bench.inboundCaller()
+        direct.write(get)
+        try bench.expect(bench.accepted(configured), receives: get)
+        // The proxy's own listeners trust this machine: no peer reaches them through it.
+        meaning(bench.outboundPort)
+        let intruder = try bench.inboundCaller()
+        intruder.write(get)
+        try bench.loop.until { intruder.text.contains("own_address") }
+        for peer in [caller, opaque, direct] { peer.reset() }
+        try bench.loop.until { bench.metrics.activeConnections == 0 }
+        bench.worker.applicationPorts.retireAll()
+        try bench.finish()
+    }
+}
