@@ -30,6 +30,8 @@ public enum ProxyLimits {
     public static let idleSweepNanoseconds: UInt64 = 10_000_000_000
     /// Longest time to connect to the local application.
     public static let applicationConnectTimeout = Duration.seconds(1)
+    /// Longest time to connect to a destination outside the mesh: two lost packets on the way.
+    public static let passThroughConnectTimeout = Duration.seconds(5)
     /// Longest time an unused connection to the local application is kept: below the keep-alive time
     /// of most servers, so that a request seldom meets a connection that is just being closed.
     public static let applicationIdleTimeout = Duration.seconds(60)
