@@ -88,7 +88,7 @@ class Messages(EndToEndCase):
         self.assertEqual(b"hello world", response.body)
         # Names of trailers are in lower case on the HTTP/2 hop, and stay so.
         self.assertEqual([("x-sum", "42")], response.trailers)
-        self.assertEqual([("X-Check", "abc")], app.requests[0].trailers)
+        self.assertEqual([("x-check", "abc")], app.requests[0].trailers)
 
     def test_a_body_until_close_arrives_whole(self):
         def handler(exchange):
