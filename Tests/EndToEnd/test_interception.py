@@ -533,7 +533,7 @@ class Controlled(MachinesCase):
             if line(connection) else None, self.outside.ipv4)
         self.assertEqual(204, call())
         self.apply(*self._documents("refuse"))
-        self.assertEqual(0, call())
+        self.assertEqual(502, call())
         self.assertAnswered(self.web, "http://orders/")
         self.apply(*self._documents("pass"))
         self.assertEqual(204, call())

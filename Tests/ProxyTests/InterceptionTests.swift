@@ -344,15 +344,22 @@ struct InboundInterceptionTests {
                 ports: [InboundPort(port: port, protocol: .tcp)]
             )
         )
-        func meaning(_ port: UInt16) {
+        func meaning(_ port: UInt16, at last: UInt8 = 9) {
             bench.worker.readDestination = { _ in
-                InternetAddress(bytes: [192, 0, 2, 1], port: port)
+                InternetAddress(bytes: [127, 0, 0, last], port: port)
             }
         }
-        meaning(web.socketAddress.port)
+        // A port that is not declared is reached at the address that was meant, and only there.
+        meaning(web.socketAddress.port, at: 1)
         let caller = try bench.inboundCaller()
         caller.write(get)
         try bench.expect(bench.accepted(web), receives: get)
+        meaning(web.socketAddress.port)
+        let lost = try bench.inboundCaller()
+        lost.write(get)
+        try bench.loop.until { lost.text.hasPrefix("HTTP/1.1 503") }
+        #expect(web.connections.count == 1)
+        // A declared one is the application's, wherever that listens.
         meaning(port)
         let opaque = try bench.inboundCaller()
         opaque.write(get)
@@ -367,7 +374,7 @@ struct InboundInterceptionTests {
         let intruder = try bench.inboundCaller()
         intruder.write(get)
         try bench.loop.until { intruder.text.contains("own_address") }
-        for peer in [caller, opaque, direct] { peer.reset() }
+        for peer in [caller, lost, opaque, direct] { peer.reset() }
         try bench.loop.until { bench.metrics.activeConnections == 0 }
         bench.worker.applicationPorts.retireAll()
         try bench.finish()

@@ -66,8 +66,15 @@ extension Worker {
         let port = destination.address.port
         // Nor may a peer reach the proxy's own listeners through it, which trust this machine.
         if isOwnPort(port) { throw .unknownDestination(isOwn: true) }
-        let address = SocketAddress(addressBytes: configured.addressBytes, port: port)
         let inbound = mesh.snapshot.inbound
+        // Where the application listens is known of its own ports only. Others go where they were
+        // meant to: at the application's address, loopback mostly, a peer would reach what nobody
+        // outside this machine could reach without the mesh.
+        let isDeclared = port == configured.port || inbound.ports.contains { $0.port == port }
+        let address =
+            isDeclared
+            ? SocketAddress(addressBytes: configured.addressBytes, port: port)
+            : destination.address
         return applicationPorts.cluster(
             at: address,
             series: nil,
