@@ -43,9 +43,10 @@ public struct HTTP2Limits: Sendable, Equatable {
     /// Holds while streams run, and always on upstream connections. An idle downstream connection
     /// costs its owner nothing when it is dead, and 50 000 of them are not woken for it.
     public let keepAliveInterval: Duration?
-    /// How long the answer to that PING may take; default 5 s, `Limits.timeout`.
+    /// How long the answer to that PING may take; default 10 s, `Limits.timeout`.
     ///
-    /// Longer than four lost packets in a row delay it: 0.2 + 0.4 + 0.8 + 1.6 s.
+    /// Longer than five lost packets in a row delay it, 0.2 + 0.4 + 0.8 + 1.6 + 3.2 s; a peer that is
+    /// only busy must not be taken for dead, as all its streams fail with the connection.
     public let keepAliveTimeout: Duration
     /// How long the allowances below last; default 10 s, 1 s...10 min.
     public let floodWindow: Duration
@@ -90,7 +91,7 @@ public struct HTTP2Limits: Sendable, Equatable {
         heldBytesMax: Int = 8_388_608,
         headerTableBytes: Int = 4_096,
         keepAliveInterval: Duration? = .seconds(10),
-        keepAliveTimeout: Duration = .seconds(5),
+        keepAliveTimeout: Duration = .seconds(10),
         floodWindow: Duration = .seconds(10),
         resetsMax: Int = 200,
         provokedResetsMax: Int = 100,

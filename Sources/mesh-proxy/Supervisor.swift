@@ -82,15 +82,22 @@ final class Supervisor {
         signalSource = try SignalSource(loop: loop, signals: Self.signals) { [unowned self] in
             onSignal($0)
         }
+        // Read before anything listens: the first caller is not to meet a proxy without identity.
+        let credentials = try loadStaticIdentity()
         let fleet = try Fleet(loop: loop, log: log, configuration: configuration) {
             [unowned self] in stop(1, because: $0)
         }
         self.fleet = fleet
+        if configuration.controller == nil, let mesh = configuration.mesh {
+            if let credentials { use(credentials) }
+            use(mesh)
+        }
         try startAdmin()
         let names = try Names(loop: loop, log: log, configuration: configuration.dns) {
             fleet.post(.names($0))
         }
         self.names = names
+        if let mesh { names.use(mesh) }
         announce("dns", names.address)
         announce("outbound", fleet.outboundAddress)
         announce("inbound", fleet.inboundAddress)
@@ -99,17 +106,21 @@ final class Supervisor {
         }
         if let controller = configuration.controller {
             try startControlClient(controller, fleet)
-        } else if let mesh = configuration.mesh {
-            if let files = configuration.identity {
-                var identity = StaticIdentity(files: files, trustDomain: mesh.trustDomain)
-                // At the start there is no earlier one to go on with.
-                if let loaded = try identity.reload() { use(loaded) }
-                staticIdentity = identity
-                watchIdentity()
-            }
-            use(mesh)
+        } else if mesh != nil {
+            if staticIdentity != nil { watchIdentity() }
             becomeReady()
         }
+    }
+
+    private func loadStaticIdentity() throws -> Credentials? {
+        guard configuration.controller == nil, let files = configuration.identity,
+            let mesh = configuration.mesh
+        else { return nil }
+        var identity = StaticIdentity(files: files, trustDomain: mesh.trustDomain)
+        // At the start there is no earlier one to go on with.
+        let loaded = try identity.reload()
+        staticIdentity = identity
+        return loaded
     }
 
     private func startAdmin() throws(ReactorError) {

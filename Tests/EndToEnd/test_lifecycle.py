@@ -23,6 +23,27 @@ signal.pause()
 """
 
 
+class Start(EndToEndCase):
+    def test_who_calls_as_soon_as_the_listener_is_announced_is_served(self):
+        app, authority = self.app(), self.authority()
+        orders = self.inbound_proxy(app, authority.issue("orders"), authority)
+        certificate = authority.issue("web")
+        for _ in range(5):
+            web = self.proxy("web", {
+                "outbound": snapshots.address(0),
+                "identity": {"certificateFile": certificate.certificate, "keyFile": certificate.key,
+                             "trustBundleFile": authority.bundle},
+                "mesh": snapshots.mesh(
+                    "web",
+                    [snapshots.service("orders", [snapshots.route("orders", "orders.default")])],
+                    [snapshots.cluster("orders.default", orders.port("inbound"),
+                                       identities=[authority.spiffe_id("orders")])]),
+            }, ready=False)
+            # The log is read without waiting for "ready".
+            with RawClient(web.port("outbound")) as client:
+                self.assertEqual(200, client.get("orders", "/").status)
+
+
 class Drain(EndToEndCase):
     def test_readiness_fails_first_and_running_requests_end_well(self):
         release = threading.Event()

@@ -90,7 +90,7 @@ class Server:
                             total[fields[words[0]]] += int(words[1]) / 1024
         return total
 
-    def settled_memory(self, still: float = 1.5, patience: float = 10) -> dict[str, float]:
+    def settled_memory(self, still: float = 2.5, patience: float = 15) -> dict[str, float]:
         """The memory once the resident figure has not moved for some time."""
         give_up = time.monotonic() + patience
         last, unmoved_since = self.memory()["rss"], time.monotonic()
