@@ -228,7 +228,7 @@ extension HTTP2Connection {
         guard header.type == FrameType.headers, let stream = stream(header.stream_id) else {
             return 0
         }
-        _ = stream.heads.takeFirst { _ in }
+        _ = stream.heads.takeFirst { _, _, _ in }
         return 0
     }
 

@@ -30,8 +30,9 @@ struct HeaderBlock {
         static let isFromHTTP1 = Marks(rawValue: 1 << 8)
     }
 
-    /// Where the fields go, or nil when nobody wants them.
-    var stream: HTTP2Stream?
+    /// Where the fields go, or nil when nobody wants them; the connection has it among its streams,
+    /// and clears this before it goes.
+    unowned(unsafe) var stream: HTTP2Stream?
     var kind = Kind.request
     var marks: Marks = []
     var bytes = 0

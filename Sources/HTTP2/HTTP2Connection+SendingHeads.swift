@@ -21,7 +21,6 @@ extension HTTP2Connection {
         if endsStream { stream.state.insert(.isSent) }
         let origin = carriesOrigin && head.originVersion != .http2
         let skipped = head.isWebSocket ? skippedInTunnels : skippedInRequests
-        let originCount = origin ? writeOrigin(head.fields, skipped) : 0
         let heads = stream.heads
         heads.begin()
         if head.isWebSocket {
@@ -33,8 +32,7 @@ extension HTTP2Connection {
         heads.add(PseudoField.scheme, settings.isSecure ? "https" : "http")
         if head.hasAuthority { head.withAuthority { heads.add(PseudoField.authority, $0) } }
         head.withTarget { heads.add(PseudoField.path, $0) }
-        if origin { addOrigin(originCount, to: heads) }
-        add(head.fields, skipped, to: heads)
+        add(head.fields, skipped, to: heads, origin)
         let isSendable = heads.end()
         // nghttp2 wants to know of these two, as no body follows their answers.
         var field = methodField(
@@ -66,15 +64,13 @@ extension HTTP2Connection {
         precondition(status != 101, "HTTP/2 switches no protocols")
         let origin = carriesOrigin && head.version != .http2
         let skipped = stream.state.contains(.isTunnel) ? skippedInTunnels : skippedInResponses
-        let originCount = origin ? writeOrigin(head.fields, skipped) : 0
         let scratch = memory.digits
         scratch.clear()
         scratch.append(decimal: UInt64(status))
         let heads = stream.heads
         heads.begin()
         scratch.withSpan { heads.add(PseudoField.status, $0) }
-        if origin { addOrigin(originCount, to: heads) }
-        add(head.fields, skipped, to: heads)
+        add(head.fields, skipped, to: heads, origin)
         guard heads.end() else { return failUnsendable(stream) }
         if status < 200 {
             nghttp2_submit_headers(session, 0, stream.number, nil, nil, 0, nil)
@@ -94,9 +90,9 @@ extension HTTP2Connection {
         guard let trailers = stream.outgoingTrailers else { return }
         let heads = stream.heads
         heads.begin()
-        for index in 0..<trailers.count
-        where !trailers.known(at: index).isForbiddenInTrailers {
-            add(trailers, index, to: heads)
+        trailers.forEach { known, name, value in
+            guard !known.isForbiddenInTrailers else { return }
+            heads.add(known.rawValue, name: name, value, caching(of: known, value.count))
         }
         trailers.clear()
         guard heads.end() else { return failUnsendable(stream) }
@@ -113,7 +109,13 @@ extension HTTP2Connection {
         }
         let encoder = headerEncoder()
         // What is cut off is not sent by nghttp2 either.
-        guard let stream, stream.heads.takeFirst({ encoder.encode($0, to: buffer) }) else {
+        encoder.begin(buffer)
+        let isKnown = stream?.heads.takeFirst {
+            encoder.encode($0, to: buffer)
+            encoder.encode($1, to: buffer)
+            encoder.encode($2, to: buffer)
+        }
+        guard isKnown == true else {
             buffer.truncate(to: start)
             pendingError = pendingError ?? .internalError
             return
@@ -159,43 +161,39 @@ extension HTTP2Connection {
         cut(stream, HTTP2ErrorCode.internalError)
     }
 
-    /// Writes `mesh-origin` to the scratch space; returns its length.
-    private func writeOrigin(_ fields: FieldBlock, _ skipped: FieldNameSet) -> Int {
+    /// Adds what goes out of these, nothing that speaks of a connection (RFC 9113 §8.2.2); with
+    /// `origin` also how their names are written.
+    private func add(
+        _ fields: FieldBlock,
+        _ skipped: FieldNameSet,
+        to heads: PendingHeads,
+        _ origin: Bool
+    ) {
+        guard origin else {
+            fields.forEach { known, name, value in
+                guard isSent(known, value, skipped) else { return }
+                heads.add(known.rawValue, name: name, value, caching(of: known, value.count))
+            }
+            return
+        }
         let scratch = memory.scratch
         scratch.clear()
         var pattern = OriginPattern(scratch)
-        for index in 0..<fields.count where isSent(fields, index, skipped) {
-            fields.withName(at: index) { pattern.add($0) }
+        heads.beginRegular()
+        fields.forEach { known, name, value in
+            guard isSent(known, value, skipped) else { return }
+            pattern.add(name)
+            heads.add(known.rawValue, name: name, value, caching(of: known, value.count))
         }
         pattern.end()
-        return scratch.count
+        heads.beginOrigin()
+        scratch.withSpan { heads.add(FieldName.meshOrigin.rawValue, $0) }
     }
 
-    private func addOrigin(_ count: Int, to heads: PendingHeads) {
-        memory.scratch.withSpan(0..<count) { heads.add(FieldName.meshOrigin.rawValue, $0) }
-    }
-
-    private func add(_ fields: FieldBlock, _ skipped: FieldNameSet, to heads: PendingHeads) {
-        for index in 0..<fields.count where isSent(fields, index, skipped) {
-            add(fields, index, to: heads)
-        }
-    }
-
-    /// Whether the field goes out: nothing that speaks of a connection (RFC 9113 §8.2.2).
-    private func isSent(_ fields: FieldBlock, _ index: Int, _ skipped: FieldNameSet) -> Bool {
-        guard !fields.isRemoved(at: index) else { return false }
-        let known = fields.known(at: index)
+    @inline(__always)
+    private func isSent(_ known: FieldName, _ value: Span<UInt8>, _ skipped: FieldNameSet) -> Bool {
         if skipped.contains(known) { return false }
-        return known != .te || fields.valueMatches("trailers", at: index)
-    }
-
-    private func add(_ fields: FieldBlock, _ index: Int, to heads: PendingHeads) {
-        let known = fields.known(at: index)
-        fields.withName(at: index) { name in
-            fields.withValue(at: index) { value in
-                heads.add(known.rawValue, name: name, value, caching(of: known, value.count))
-            }
-        }
+        return known != .te || value.matches("trailers")
     }
 
     /// As nghttp2 has it (RFC 7541 §7.1.3): secrets that can be guessed by the size of what is sent.
