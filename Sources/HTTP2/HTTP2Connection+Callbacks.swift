@@ -154,7 +154,7 @@ extension HTTP2Connection {
 
     fileprivate func streamClosed(_ number: Int32, _ code: UInt32) -> Int32 {
         guard let stream = stream(number) else { return 0 }
-        if block.stream === stream { block.stream = nil }
+        if block.stream === stream { block.wanting = nil }
         stream.state.insert(.isClosed)
         let isComplete =
             stream.state.contains(.hasEnded) || stream.state.contains(.owesEnd)

@@ -102,11 +102,8 @@ extension HTTP2Connection {
     /// Writes a HEADERS frame in the place of nghttp2's, which has the right flags and no fields.
     func writeHead(_ header: nghttp2_frame_hd, of stream: HTTP2Stream?, to buffer: ByteBuffer) {
         let start = buffer.count
-        for byte in [0, 0, 0, FrameType.headers, header.flags] { buffer.append(byte) }
-        let number = UInt32(bitPattern: header.stream_id)
-        for shift in [24, 16, 8, 0] {
-            buffer.append(UInt8(truncatingIfNeeded: number >> UInt32(shift)))
-        }
+        // The length is known at the end.
+        appendFrameHeader(FrameType.headers, header.flags, header.stream_id, to: buffer)
         let encoder = headerEncoder()
         // What is cut off is not sent by nghttp2 either.
         encoder.begin(buffer)
@@ -124,12 +121,12 @@ extension HTTP2Connection {
         if count <= HTTP2Connection.sentFrameBytesMax {
             setFrameLength(count, at: start, of: buffer)
         } else {
-            splitHead(at: start, of: buffer)
+            splitHead(at: start, of: buffer, header.stream_id)
         }
     }
 
     /// Makes HEADERS and CONTINUATION frames of a block that one frame can't hold.
-    private func splitHead(at start: Int, of buffer: ByteBuffer) {
+    private func splitHead(at start: Int, of buffer: ByteBuffer, _ number: Int32) {
         let block = memory.takeBuffer()
         let most = HTTP2Connection.sentFrameBytesMax
         let first = start + FrameHeader.byteCount
@@ -141,13 +138,27 @@ extension HTTP2Connection {
             let count = min(block.count, most)
             let next = buffer.count
             let isLast = count == block.count
-            for byte in [0, 0, 0, FrameType.continuation, isLast ? 0x4 : 0] { buffer.append(byte) }
-            for index in 5..<FrameHeader.byteCount { buffer.append(buffer[start + index]) }
+            appendFrameHeader(FrameType.continuation, isLast ? 0x4 : 0, number, to: buffer)
             setFrameLength(count, at: next, of: buffer)
             buffer.append(block, 0..<count)
             block.consume(count)
         }
         memory.give(block)
+    }
+
+    private func appendFrameHeader(
+        _ type: UInt8,
+        _ flags: UInt8,
+        _ number: Int32,
+        to buffer: ByteBuffer
+    ) {
+        _ = buffer.appendUnsafe(minimum: FrameHeader.byteCount) { free in
+            let first = UInt32(type) << 8 | UInt32(flags)
+            free.storeBytes(of: first.bigEndian, toByteOffset: 1, as: UInt32.self)
+            free.storeBytes(of: 0, as: UInt16.self)
+            free.storeBytes(of: number.bigEndian, toByteOffset: 5, as: Int32.self)
+            return FrameHeader.byteCount
+        }
     }
 
     private func setFrameLength(_ count: Int, at start: Int, of buffer: ByteBuffer) {

@@ -620,7 +620,7 @@ extension HTTP2Connection {
     }
 
     private func forget(_ stream: HTTP2Stream) {
-        if block.stream === stream { block.stream = nil }
+        if block.stream === stream { block.wanting = nil }
         stream.connection = nil
         dropHeld(stream)
         dropOutgoing(stream)
