@@ -19,6 +19,8 @@ final class CompiledMesh {
     private let hosts: HostTable
     private let services: ContiguousArray<CompiledService>
     private let inbound: ExchangeTarget?
+    /// Services by their virtual addresses, then by the endpoints behind them.
+    private let destinations: [SocketAddress: Int]
 
     init(worker: Worker, snapshot: MeshSnapshot, previous: CompiledMesh?) {
         self.snapshot = snapshot
@@ -49,6 +51,7 @@ final class CompiledMesh {
                 CompiledService($0, worker: worker, clusters: clusters, previous: schedules)
             }
         )
+        destinations = Self.destinations(snapshot)
         hosts = HostTable(
             hosts: snapshot.services.enumerated().flatMap { index, service in
                 service.hosts.map { (host: $0, port: service.port, service: index) }
@@ -57,17 +60,46 @@ final class CompiledMesh {
     }
 
     /// Where a request of the local application goes.
-    func resolveOutbound(_ head: RequestHead) throws(Failure) -> ExchangeTarget {
-        switch head.withHost({ hosts.find(host: $0, port: head.port) }) {
-        case .unknown: throw .unknownService(isWrongPort: false)
-        case .wrongPort: throw .unknownService(isWrongPort: true)
-        case .service(let index):
-            let routes = services[index].routes
-            for index in routes.indices where routes[index].takes(head) {
-                return routes[index].nextTarget()
-            }
-            throw .noRoute
+    ///
+    /// The host decides. Where it names no service, the original destination of an intercepted
+    /// connection may; nil when that is none of the mesh either.
+    func resolveOutbound(
+        _ head: RequestHead,
+        _ destination: OriginalDestination?
+    ) throws(Failure) -> ExchangeTarget? {
+        let port = head.port ?? destination?.address.port
+        let failure: Failure
+        switch head.withHost({ hosts.find(host: $0, port: port) }) {
+        case .unknown: failure = .unknownService(isWrongPort: false)
+        case .wrongPort: failure = .unknownService(isWrongPort: true)
+        case .service(let index): return try route(head, services[index])
         }
+        guard let destination else { throw failure }
+        guard let index = destinations[destination.address] else { return nil }
+        return try route(head, services[index])
+    }
+
+    private func route(
+        _ head: RequestHead,
+        _ service: CompiledService
+    ) throws(Failure) -> ExchangeTarget {
+        let routes = service.routes
+        for index in routes.indices where routes[index].takes(head) {
+            return routes[index].nextTarget()
+        }
+        throw .noRoute
+    }
+
+    /// What is spoken at `destination`; `auto` when the mesh does not say or does not know it.
+    func declaredProtocol(of destination: OriginalDestination) -> ServiceProtocol {
+        destinations[destination.address].map { snapshot.services[$0].protocol } ?? .auto
+    }
+
+    /// Where an intercepted opaque connection goes; nil when it is none of the mesh.
+    func resolveTunnel(_ destination: OriginalDestination) throws(Failure) -> TunnelTarget? {
+        guard let index = destinations[destination.address] else { return nil }
+        guard let target = services[index].nextTunnelTarget() else { throw .noRoute }
+        return target
     }
 
     /// Where a peer's request goes.
@@ -88,9 +120,13 @@ final class CompiledMesh {
         }
     }
 
-    /// Where a peer's opaque connection goes.
-    func resolveInboundTunnel(peer: String) throws(Failure) -> TunnelTarget {
-        guard let application else { throw .noEndpoint }
+    /// Where a peer's opaque connection goes; `application`: at another port than is configured.
+    func resolveInboundTunnel(
+        peer: String,
+        application other: UpstreamCluster?,
+        timeouts: RouteTimeouts
+    ) throws(Failure) -> TunnelTarget {
+        guard let application = other ?? application else { throw .noEndpoint }
         let key = ConnectionSeriesKey(
             direction: .inbound,
             service: snapshot.inbound.name,
@@ -98,10 +134,9 @@ final class CompiledMesh {
             peer: peer
         )
         return TunnelTarget(
-            worker: application.worker,
             cluster: application,
             series: application.worker.metrics.series(for: key),
-            timeouts: snapshot.inbound.timeouts
+            timeouts: timeouts
         )
     }
 
@@ -113,6 +148,27 @@ final class CompiledMesh {
         if let application, next.application !== application {
             application.retire(keeping: next.application)
         }
+    }
+
+    private static func destinations(_ snapshot: MeshSnapshot) -> [SocketAddress: Int] {
+        var found: [SocketAddress: Int] = [:]
+        for (index, service) in snapshot.services.enumerated() {
+            for address in service.addresses {
+                found[SocketAddress(addressBytes: address.bytes, port: service.port)] = index
+            }
+        }
+        let clusters = Dictionary(
+            snapshot.clusters.map { ($0.name, $0.endpoints.compactMap(\.address)) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        for (index, service) in snapshot.services.enumerated() {
+            for backend in service.routes.flatMap(\.backends) {
+                for address in clusters[backend.cluster] ?? [] where found[address] == nil {
+                    found[address] = index
+                }
+            }
+        }
+        return found
     }
 
     private static func application(
@@ -236,7 +292,6 @@ private final class CompiledRoute {
             cluster: cluster.cluster.name
         )
         let made = TunnelTarget(
-            worker: worker,
             cluster: cluster,
             series: worker.metrics.series(for: key),
             timeouts: route.timeouts

@@ -23,13 +23,15 @@ public enum ProxyLimits {
     /// How long an endpoint that turned out not to know HTTP/2 is taken at its word.
     static let lacksHTTP2Nanoseconds: UInt64 = 60_000_000_000
     /// After this long without a request a downstream connection gives its buffers back.
-    public static let restAfterNanoseconds: UInt64 = 2_000_000_000
+    public static let restAfterNanoseconds: UInt64 = 500_000_000
     /// Endpoints a tunnel tries before its caller is told, at most.
     public static let connectAttemptsMax = 3
     /// How often unused upstream connections are looked through.
     public static let idleSweepNanoseconds: UInt64 = 10_000_000_000
     /// Longest time to connect to the local application.
     public static let applicationConnectTimeout = Duration.seconds(1)
+    /// Longest time to connect to a destination outside the mesh: two lost packets on the way.
+    public static let passThroughConnectTimeout = Duration.seconds(5)
     /// Longest time an unused connection to the local application is kept: below the keep-alive time
     /// of most servers, so that a request seldom meets a connection that is just being closed.
     public static let applicationIdleTimeout = Duration.seconds(60)

@@ -113,6 +113,17 @@ public final class Worker {
     private var inboundConnections = 0
     private var runningExchanges = 0
     private var runningTunnels = 0
+    private var ownAddresses: [SocketAddress] = []
+    /// Servers that were seen to speak first.
+    var learned = LearnedDestinations()
+    /// What the mesh does not know.
+    private(set) lazy var outside = DynamicClusters(worker: self, direction: .outbound)
+    /// The application at the ports that were asked for.
+    private(set) lazy var applicationPorts = DynamicClusters(worker: self, direction: .inbound)
+    /// Asks the kernel where an intercepted connection was meant to go; tests have no NAT.
+    var readDestination: (borrowing AcceptedSocket) -> InternetAddress? = {
+        $0.originalDestination
+    }
     private let logBuffer = ByteBuffer()
     private let writeLog: @Sendable ([UInt8]) -> Bool
 
@@ -161,6 +172,9 @@ public final class Worker {
     }
 
     func listen(_ sockets: WorkerSockets) throws(ReactorError) {
+        let bound = [sockets.outbound, sockets.inbound].compactMap(\.self) + sockets.tcp
+        ownAddresses = bound.compactMap { OriginalDestination($0.address)?.address }
+        ownAddresses += [settings.admin, settings.dns.listen].compactMap(\.self)
         if let socket = sockets.outbound {
             listeners.append(
                 try DownstreamListener(
@@ -211,6 +225,8 @@ public final class Worker {
     }
 
     private func apply(_ snapshot: MeshSnapshot) {
+        if snapshot.inbound != mesh?.snapshot.inbound { applicationPorts.retireAll() }
+        if snapshot.unknownDestinations == .refuse { outside.retireAll() }
         let next = CompiledMesh(worker: self, snapshot: snapshot, previous: mesh)
         mesh?.retire(for: next)
         mesh = next
@@ -293,9 +309,18 @@ public final class Worker {
         last.registryIndex = index
     }
 
-    func caller(_ direction: Direction, identity: SPIFFEID?) -> Caller {
+    func caller(
+        _ direction: Direction,
+        identity: SPIFFEID?,
+        destination: OriginalDestination?
+    ) -> Caller {
         guard direction == .inbound else {
-            return Caller(direction: direction, identity: identity, series: nil)
+            return Caller(
+                direction: direction,
+                identity: identity,
+                series: nil,
+                destination: destination
+            )
         }
         let key = RequestSeriesKey(
             direction: .inbound,
@@ -305,18 +330,25 @@ public final class Worker {
         return Caller(
             direction: direction,
             identity: identity,
-            series: metrics.series(for: key)
+            series: metrics.series(for: key),
+            destination: destination
         )
     }
 
     func resolve(
         _ head: RequestHead,
-        _ direction: Direction
+        _ direction: Direction,
+        _ destination: OriginalDestination?
     ) throws(Failure) -> ExchangeTarget {
         guard let mesh else { throw .notConfigured }
-        return switch direction {
-        case .outbound: try mesh.resolveOutbound(head)
-        case .inbound: try mesh.resolveInbound()
+        switch direction {
+        case .outbound:
+            if let target = try mesh.resolveOutbound(head, destination) { return target }
+            guard let destination else { throw .unknownService(isWrongPort: false) }
+            return try passThrough(destination, mesh).exchange
+        case .inbound:
+            guard let destination else { return try mesh.resolveInbound() }
+            return try application(at: destination, mesh).exchange
         }
     }
 
@@ -338,8 +370,21 @@ public final class Worker {
         guard let mesh else { throw .notConfigured }
         switch destination {
         case .service(let name): return try mesh.resolveTunnel(name)
-        case .application:
-            return try mesh.resolveInboundTunnel(peer: caller?.identity?.description ?? "")
+        case .original(let original):
+            if let target = try mesh.resolveTunnel(original) { return target }
+            return TunnelTarget(
+                cluster: try passThrough(original, mesh).cluster,
+                series: metrics.series(for: Self.passThroughConnections),
+                timeouts: .default
+            )
+        case .application(let original):
+            return try mesh.resolveInboundTunnel(
+                peer: caller?.identity?.description ?? "",
+                application: try original.map { original throws(Failure) in
+                    try application(at: original, mesh).cluster
+                },
+                timeouts: mesh.snapshot.inbound.timeouts
+            )
         }
     }
 
@@ -347,6 +392,22 @@ public final class Worker {
     func unmatchedConnections(_ direction: Direction) -> ConnectionSeries {
         metrics.series(for: ConnectionSeriesKey(direction: direction, service: "unknown"))
     }
+
+    /// What is spoken at `destination` according to the snapshot.
+    func declaredProtocol(of destination: OriginalDestination) -> ServiceProtocol {
+        mesh?.declaredProtocol(of: destination) ?? .auto
+    }
+
+    /// What the application speaks at the port of `destination`, or at the one configured.
+    func inboundProtocol(at destination: OriginalDestination?) -> ServiceProtocol {
+        mesh?.snapshot.inbound.protocol(at: destination?.address.port) ?? .auto
+    }
+
+    /// Whether a connection to `address` would come back to this proxy.
+    func isOwn(_ address: SocketAddress) -> Bool { ownAddresses.contains { $0.takes(address) } }
+
+    /// Whether this proxy listens on `port` at any address.
+    func isOwnPort(_ port: UInt16) -> Bool { ownAddresses.contains { $0.port == port } }
 
     func tunnelStarted() { runningTunnels += 1 }
 

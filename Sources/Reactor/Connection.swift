@@ -275,6 +275,7 @@ open class Connection: EventSource {
             if !isPaused { receive() }
             noteHangUp()
         }
+        if events & UInt32(MESH_ERR) != 0, hasEnded { noteReset() }
     }
 
     override func resume() {
@@ -318,6 +319,14 @@ open class Connection: EventSource {
     private func noteHangUp() {
         guard peerHasClosed, isPaused, state == .open, !closesAfterFlush else { return }
         onHangUp()
+    }
+
+    /// Behind the peer's end a reset is no error of reading any more, only one of the socket; who
+    /// waits for nothing but the peer's closing would never learn of it.
+    private func noteReset() {
+        guard state == .open || state == .closing else { return }
+        let error = mesh_socket_error(descriptor)
+        if error != 0 { finishClosing(.failed(errno: error)) }
     }
 
     private func receive() {

@@ -97,6 +97,7 @@ final class Supervisor {
             fleet.post(.names($0))
         }
         self.names = names
+        if let mesh { names.use(mesh) }
         announce("dns", names.address)
         announce("outbound", fleet.outboundAddress)
         announce("inbound", fleet.inboundAddress)

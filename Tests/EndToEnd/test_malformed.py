@@ -23,7 +23,6 @@ CASES = [
     ("invalid_target", 400, b"GET orders HTTP/1.1\r\nHost: orders\r\n\r\n"),
     ("connect_refused", 501, b"CONNECT orders:80 HTTP/1.1\r\nHost: orders\r\n\r\n"),
     ("http_0_9", 505, b"GET /\r\n"),
-    ("http2_preface", 505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     ("unsupported_version", 505, b"GET / HTTP/2.0\r\nHost: orders\r\n\r\n"),
     ("missing_colon", 400, get("Host: orders", "nonsense")),
     ("invalid_field_name", 400, get("Host: orders", "X(Y: 1")),

@@ -71,6 +71,8 @@ final class ProxyBench {
         application: SocketAddress? = nil,
         inboundTLS: Bool = false,
         tcp: [(service: String, port: UInt16)] = [],
+        interception: ProxyConfiguration.Interception? = nil,
+        detection: DetectionSettings = .default,
         accessLog: AccessLogLevel = .all
     ) throws {
         let loop = try loop ?? EventLoop()
@@ -89,9 +91,11 @@ final class ProxyBench {
             dataDirectory: "/nonexistent",
             accessLog: accessLog,
             limits: limits,
+            detection: detection,
             tcpListeners: tcp.map {
                 .init(listen: .loopback(port: 0), service: $0.service, port: $0.port)
-            }
+            },
+            interception: interception
         )
         let log = log
         worker = try Worker(index: 0, settings: settings, loop: loop) { log.take($0) }
@@ -210,7 +214,8 @@ final class ProxyBench {
         _ services: [VirtualService],
         _ clusters: [Cluster],
         inbound: InboundService = InboundService(name: "web"),
-        trustDomain: String = "mesh.test"
+        trustDomain: String = "mesh.test",
+        unknownDestinations: UnknownDestinations = .pass
     ) throws {
         guard let domain = TrustDomain(trustDomain),
             let workload = SPIFFEID(trustDomain: domain, path: "/ns/default/sa/web")
@@ -225,7 +230,8 @@ final class ProxyBench {
                     trustBundle: [],
                     inbound: inbound,
                     services: services,
-                    clusters: clusters
+                    clusters: clusters,
+                    unknownDestinations: unknownDestinations
                 )
             )
         )
@@ -320,7 +326,7 @@ final class ProxyBench {
             #expect(cluster.runningRequests == 0, sourceLocation: location)
             #expect(cluster.pendingRequests == 0, sourceLocation: location)
         }
-        try apply([], [])
+        try apply([], [], unknownDestinations: .refuse)
         for application in applications {
             for peer in application.connections { peer.abort() }
         }

@@ -234,3 +234,20 @@ private final class CountingTarget: TimerTarget {
     var fired = 0
     override func onTimer(_ timer: Timer) { fired += 1 }
 }
+
+struct ResetBehindEndTests {
+    @Test("a reset behind the peer's end closes the connection, which else would wait for ever")
+    func noticed() throws {
+        let ends = try Ends()
+        ends.client.endOutput()
+        try ends.until { ends.server.ended == 1 }
+        #expect(ends.server.closed.isEmpty)
+        ends.client.reset()
+        try ends.until { !ends.server.closed.isEmpty }
+        guard case .failed? = ends.server.closed.first else {
+            Issue.record("\(ends.server.closed)")
+            return
+        }
+        #expect(ends.server.closed.count == 1)
+    }
+}

@@ -31,7 +31,7 @@ struct MetricsTests {
             ProxyCounter.allCases.map(\.definition) + ProxyGauge.allCases.map(\.definition)
         #expect(Set(definitions.map { "\($0.name)" }).count == definitions.count)
         for definition in definitions {
-            #expect("\(definition.name)".allSatisfy { $0.isLowercase || $0 == "_" })
+            #expect("\(definition.name)".allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" })
             #expect(!"\(definition.help)".contains { $0 == "\n" || $0 == "\\" })
             #expect("\(definition.help)".hasSuffix("."))
         }

@@ -18,6 +18,8 @@ import Time
 final class DownstreamConnection: TransportConnection {
     let direction: Direction
     private let entry: Entry
+    /// Where it was meant to go, when it was intercepted.
+    private let destination: OriginalDestination?
     /// Where the worker keeps it; maintained by the worker.
     var registryIndex = -1
     /// Whom it belongs to; nil until it is secured.
@@ -33,9 +35,11 @@ final class DownstreamConnection: TransportConnection {
         worker: Worker,
         accepted: consuming AcceptedSocket,
         entry: Entry,
+        destination: OriginalDestination?,
         tls: TLSConnection?
     ) throws(ReactorError) {
         self.entry = entry
+        self.destination = destination
         direction = entry.direction
         try super.init(worker: worker, accepted: accepted, tls: tls)
     }
@@ -99,6 +103,14 @@ final class DownstreamConnection: TransportConnection {
         driver = made
         made.begin()
         if !isClosing, !bytes.isEmpty { made.received(bytes) }
+    }
+
+    /// `driver` takes over; it has begun, or is told to by whoever calls.
+    func install(_ driver: DownstreamDriver) { self.driver = driver }
+
+    /// What ended the driver before ends the one that took over.
+    func driverEnded() {
+        if !isClosing { driver?.ended() }
     }
 
     // MARK: Transport callbacks
@@ -169,12 +181,9 @@ final class DownstreamConnection: TransportConnection {
     // MARK: Internals
 
     private func becomeReady() {
-        caller = worker.caller(direction, identity: peerIdentity)
+        caller = worker.caller(direction, identity: peerIdentity, destination: destination)
         becomeIdle()
-        guard usesTLS else {
-            if case .service = entry { become(.tcp, with: Span()) }
-            return
-        }
+        guard usesTLS else { return beginPlaintext() }
         switch applicationProtocol {
         // A server of HTTP/2 speaks first, and so may an application behind a tunnel.
         case .http2: become(.http2, with: Span())
@@ -183,18 +192,56 @@ final class DownstreamConnection: TransportConnection {
         }
     }
 
+    private func beginPlaintext() {
+        switch entry {
+        case .service: become(.tcp, with: Span())
+        case .outbound:
+            guard let destination else { return }
+            switch worker.declaredProtocol(of: destination) {
+            case .tcp: beginTunnel("declared", to: destination)
+            case .http1, .http2: return
+            case .auto:
+                guard !worker.learned.contains(destination.address, now: loop.now) else {
+                    return beginTunnel("learned", to: destination)
+                }
+                let made = Detection(connection: self, destination: destination)
+                driver = made
+                made.begin()
+            }
+        // In plain text nothing tells an opaque connection from HTTP: it is what was declared.
+        case .inbound:
+            if worker.inboundProtocol(at: destination) == .tcp { become(.tcp, with: Span()) }
+        }
+    }
+
+    private func beginTunnel(_ detection: StaticString, to destination: OriginalDestination) {
+        worker.metrics.add(.detections, direction, label: detection)
+        let made = Tunnel(
+            connection: self,
+            destination: .original(destination),
+            detection: detection
+        )
+        driver = made
+        made.begin()
+    }
+
     private func makeDriver(_ spoken: WireProtocol) -> DownstreamDriver {
         switch spoken {
         case .http1: HTTP1Downstream(connection: self)
         case .http2: HTTP2Downstream(connection: self)
-        case .tcp: Tunnel(connection: self, destination: destination)
+        case .tcp:
+            Tunnel(
+                connection: self,
+                destination: tunnelDestination,
+                detection: usesTLS ? "alpn" : "declared"
+            )
         }
     }
 
-    private var destination: TunnelDestination {
+    private var tunnelDestination: TunnelDestination {
         switch entry {
         case .service(let name): .service(name)
-        case .inbound, .outbound: .application
+        case .inbound, .outbound: .application(destination)
         }
     }
 

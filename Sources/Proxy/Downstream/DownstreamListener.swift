@@ -61,11 +61,13 @@ final class DownstreamListener: Listener {
                 return worker.logTLSFailure(error, direction: direction, peer: "")
             }
         }
+        let destination = worker.destination(of: socket, entry)
         do {
             let connection = try DownstreamConnection(
                 worker: worker,
                 accepted: socket,
                 entry: entry,
+                destination: destination,
                 tls: tls
             )
             worker.add(connection)

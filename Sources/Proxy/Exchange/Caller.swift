@@ -10,7 +10,16 @@ final class Caller {
     /// Where inbound requests of this caller are counted; outbound ones count with their route.
     let series: RequestSeries?
 
-    init(direction: Direction, identity: SPIFFEID?, series: RequestSeries?) {
+    /// Where its connection was meant to go, when it was intercepted.
+    let destination: OriginalDestination?
+
+    init(
+        direction: Direction,
+        identity: SPIFFEID?,
+        series: RequestSeries?,
+        destination: OriginalDestination? = nil
+    ) {
+        self.destination = destination
         self.direction = direction
         self.identity = identity
         self.series = series

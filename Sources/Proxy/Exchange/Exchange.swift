@@ -308,7 +308,7 @@ final class Exchange: TimerTarget {
     private func resolve(_ head: RequestHead) {
         let target: ExchangeTarget
         do {
-            target = try worker.resolve(head, direction)
+            target = try worker.resolve(head, direction, caller?.destination)
         } catch {
             return fail(error)
         }

@@ -13,6 +13,9 @@ enum Failure: Error {
     case requestHeadTimeout
     /// No such service; the host was `unknown` or has other ports.
     case unknownService(isWrongPort: Bool)
+    /// The mesh does not know where an intercepted connection was meant to go, and may not pass it
+    /// on: by policy, or because it would come back to this proxy.
+    case unknownDestination(isOwn: Bool)
     /// The service exists, no route takes this request.
     case noRoute
     /// The proxy has no configuration yet.
@@ -47,6 +50,8 @@ enum Failure: Error {
     case requestTimeout
     /// Nothing moved for too long.
     case streamIdleTimeout
+    /// No byte of an opaque connection moved for too long.
+    case tcpIdleTimeout
     /// The caller left.
     case downstreamClosed
     /// The proxy is stopping and does not wait any longer.

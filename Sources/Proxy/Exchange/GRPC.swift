@@ -63,8 +63,8 @@ enum GRPCStatus: UInt64 {
             switch failure {
             case .malformedRequest(let error):
                 error.status == 431 || error.status == 414 ? .resourceExhausted : .internalError
-            case .unknownService, .noRoute, .upgradeUnsupported: .unimplemented
-            case .requestTimeout, .streamIdleTimeout: .deadlineExceeded
+            case .unknownService, .unknownDestination, .noRoute, .upgradeUnsupported: .unimplemented
+            case .requestTimeout, .streamIdleTimeout, .tcpIdleTimeout: .deadlineExceeded
             case .downstreamClosed: .cancelled
             case .upstreamReset(let code): .init(reset: code)
             case .malformedResponse: .internalError

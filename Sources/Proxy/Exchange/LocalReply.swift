@@ -52,6 +52,15 @@ struct LocalReply {
                         : "No service with this name is known to this workload. "
                             + "Is it listed under `uses`?"
                 )
+            case .unknownDestination(let isOwn):
+                .init(
+                    502,
+                    isOwn ? "own_address" : "unknown_destination",
+                    .noRoute,
+                    isOwn
+                        ? "The destination is the proxy itself."
+                        : "The destination is no service of this workload, and others are refused."
+                )
             case .noRoute:
                 .init(404, "no_route", .noRoute, "No route of the service takes this request.")
             case .notConfigured:
@@ -171,6 +180,13 @@ struct LocalReply {
                 .init(
                     504,
                     "stream_idle_timeout",
+                    .idleTimeout,
+                    "Neither side sent anything for too long."
+                )
+            case .tcpIdleTimeout:
+                .init(
+                    504,
+                    "tcp_idle_timeout",
                     .idleTimeout,
                     "Neither side sent anything for too long."
                 )

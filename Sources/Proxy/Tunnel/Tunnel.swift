@@ -21,6 +21,11 @@ import Time
 /// Confined to its worker.
 final class Tunnel: DownstreamDriver {
     private let destination: TunnelDestination
+    /// How it was known not to be HTTP.
+    private var detection: StaticString
+    /// Who decides whether there is to be a tunnel at all; until then it touches nothing but its
+    /// upstream connection.
+    private var owner: Detection?
     private var state: TunnelState
     private let startedAt: MonotonicTime
     private var target: TunnelTarget?
@@ -29,8 +34,6 @@ final class Tunnel: DownstreamDriver {
     private var upstream: TunnelUpstream?
     /// The cluster is full; `mayDial` follows, or the deadline.
     private var isWaiting = false
-    private var callerIsPaused = true
-    private var endpointIsPaused = false
     /// Bytes that neither side had taken when it was last looked.
     private var outstandingSeen = 0
     /// What the caller sent before the upstream was ready: no more than one receive.
@@ -39,8 +42,15 @@ final class Tunnel: DownstreamDriver {
     private var sentBytes: UInt64 = 0
     private var endpointPeer = ""
 
-    init(connection: DownstreamConnection, destination: TunnelDestination) {
+    init(
+        connection: DownstreamConnection,
+        destination: TunnelDestination,
+        detection: StaticString,
+        tentativeFor owner: Detection? = nil
+    ) {
         self.destination = destination
+        self.detection = detection
+        self.owner = owner
         startedAt = connection.loop.now
         state = TunnelState(now: connection.loop.now)
         super.init(connection: connection)
@@ -51,22 +61,45 @@ final class Tunnel: DownstreamDriver {
     // MARK: From the downstream connection
 
     override func begin() {
-        connection.noteServed()
-        connection.pauseReading()
-        worker.tunnelStarted()
+        let failure: Failure?
         do {
             let target = try worker.resolve(destination, connection.caller)
             self.target = target
             series = target.series
-            target.series.opened()
-            renewDeadline()
-            attempt()
+            failure = nil
         } catch {
-            let series = worker.unmatchedConnections(connection.direction)
-            self.series = series
-            series.opened()
-            fail(error)
+            series = worker.unmatchedConnections(connection.direction)
+            failure = error
         }
+        if owner == nil { takeOver() }
+        if let failure { fail(failure) } else { attempt() }
+    }
+
+    /// There is to be a tunnel: the connection is its own from now on.
+    func commit(_ detection: StaticString) {
+        owner = nil
+        self.detection = detection
+        takeOver()
+    }
+
+    /// There is to be no tunnel: the connection speaks something else.
+    func drop() {
+        guard owner != nil else { return }
+        owner = nil
+        guard state.end() else { return }
+        release()?.abort()
+    }
+
+    private func takeOver() {
+        connection.noteServed()
+        worker.tunnelStarted()
+        series?.opened()
+        if state.phase == .connecting {
+            connection.pauseReading()
+        } else {
+            connection.enableKeepAlive()
+        }
+        renewDeadline()
     }
 
     override func received(_ bytes: Span<UInt8>) {
@@ -88,10 +121,7 @@ final class Tunnel: DownstreamDriver {
     /// TLS ended without saying so: whether something is missing cannot be known.
     override func truncated() { end(.downstreamClosed) }
 
-    override func relieved() {
-        endpointIsPaused = false
-        upstream?.resumeReading()
-    }
+    override func relieved() { upstream?.resumeReading() }
 
     override func refreshDeadline() {
         guard !isWaiting else { return }
@@ -101,8 +131,8 @@ final class Tunnel: DownstreamDriver {
 
     override func deadlinePassed() {
         guard !isWaiting else { return fail(.overflow(.connections)) }
-        worker.metrics.add(.timeouts, connection.direction, label: "stream_idle")
-        fail(.streamIdleTimeout)
+        worker.metrics.add(.timeouts, connection.direction, label: "tcp_idle")
+        fail(.tcpIdleTimeout)
     }
 
     override func expire() { fail(.drainExpired) }
@@ -110,7 +140,16 @@ final class Tunnel: DownstreamDriver {
     /// Not by this side: the caller reset, or its TLS failed.
     override func closed() { end(.downstreamClosed) }
 
-    // MARK: From the pool
+    // MARK: From the cluster
+
+    /// Its endpoints have addresses now.
+    func resolved() {
+        guard state.phase == .connecting else { return }
+        lease()
+    }
+
+    /// Its endpoints have no address.
+    func unresolved(_ failure: Failure) { fail(failure) }
 
     /// There is room for a connection now.
     func mayDial() {
@@ -125,6 +164,7 @@ final class Tunnel: DownstreamDriver {
         guard let upstream, state.phase == .connecting else { return }
         state.connected(now: worker.loop.now)
         endpointPeer = upstream.peerIdentity?.description ?? ""
+        guard owner == nil else { return }
         connection.enableKeepAlive()
         if let early {
             self.early = nil
@@ -133,27 +173,30 @@ final class Tunnel: DownstreamDriver {
         }
         renewDeadline()
         if state.hasEnded(.downstream) { upstream.finishOutput() }
-        if !upstream.isCongested { resumeCaller() }
+        if !upstream.isCongested { connection.resumeReading() }
     }
 
     func upstreamReceived(_ bytes: Span<UInt8>) {
+        guard state.phase == .joined else { return }
+        owner?.serverSpoke(bytes)
         guard state.phase == .joined else { return }
         state.moved(now: worker.loop.now)
         sentBytes &+= UInt64(bytes.count)
         series?.sent(bytes.count)
         connection.write(bytes)
-        guard connection.isCongested, !endpointIsPaused else { return }
-        endpointIsPaused = true
-        upstream?.pauseReading()
-        renewDeadline()
+        if connection.isCongested { upstream?.pauseReading() }
     }
 
     func upstreamEnded(isTruncated: Bool) {
-        if isTruncated { end(.upstreamReset(code: 0)) } else { sideEnded(.upstream) }
+        if isTruncated || owner != nil {
+            end(.upstreamReset(code: 0))
+        } else {
+            sideEnded(.upstream)
+        }
     }
 
     func upstreamRelieved() {
-        if state.phase == .joined { resumeCaller() }
+        if state.phase == .joined { connection.resumeReading() }
     }
 
     /// It was reset, or failed.
@@ -170,16 +213,23 @@ final class Tunnel: DownstreamDriver {
     // MARK: Steps
 
     private func attempt() {
-        guard let target else { preconditionFailure("an attempt needs a target") }
         state.attempt()
+        lease()
+    }
+
+    private func lease() {
+        guard let target else { preconditionFailure("an attempt needs a target") }
         guard let next = target.cluster.pick(avoiding: pool, for: .http11) else {
-            return fail(.noEndpoint)
+            if let failure = target.cluster.wait(self) { fail(failure) }
+            return
         }
         pool = next
         switch next.admit(self) {
         case .dial: dial()
         case .wait:
             isWaiting = true
+            // A guess is not worth a place in the queue.
+            guard owner == nil else { return fail(.overflow(.connections)) }
             connection.setDeadline(after: target.cluster.connectTimeoutNanoseconds)
         case .refuse(let failure): fail(failure)
         }
@@ -202,15 +252,7 @@ final class Tunnel: DownstreamDriver {
         receivedBytes &+= UInt64(bytes.count)
         series?.received(bytes.count)
         upstream.write(bytes)
-        guard upstream.isCongested, !callerIsPaused else { return }
-        callerIsPaused = true
-        connection.pauseReading()
-        renewDeadline()
-    }
-
-    private func resumeCaller() {
-        callerIsPaused = false
-        connection.resumeReading()
+        if upstream.isCongested { connection.pauseReading() }
     }
 
     private func sideEnded(_ side: TunnelSide) {
@@ -218,17 +260,15 @@ final class Tunnel: DownstreamDriver {
         case .nothing: break
         case .endOutput(.upstream): upstream?.finishOutput()
         case .endOutput(.downstream): connection.finishOutput()
-        case .finish: return end(nil)
+        case .finish: end(nil)
         }
-        renewDeadline()
     }
 
     /// Moved later only when it passes: a byte that moves costs no timer.
     private func renewDeadline() {
-        guard let target, state.phase != .over else { return }
+        guard let target, state.phase != .over, owner == nil else { return }
         outstandingSeen = outstandingBytes
-        let isStalled = callerIsPaused || endpointIsPaused
-        connection.setDeadline(at: state.deadline(target.idle, isStalled: isStalled))
+        connection.setDeadline(at: state.deadline(idleNanoseconds: target.idleNanoseconds))
     }
 
     private var outstandingBytes: Int {
@@ -242,13 +282,13 @@ final class Tunnel: DownstreamDriver {
     /// Otherwise both learn by a reset that it is not the whole.
     private func end(_ failure: Failure?) {
         guard state.end() else { return }
-        if isWaiting { pool?.withdraw(self) }
-        isWaiting = false
-        let upstream = upstream
-        self.upstream = nil
-        upstream?.detach()
-        if let early { connection.loop.giveBuffer(early) }
-        early = nil
+        if let owner {
+            self.owner = nil
+            release()?.reset()
+            return owner.tunnelLost()
+        }
+        record(failure)
+        let upstream = release()
         if failure == nil {
             upstream?.finish()
             connection.finish()
@@ -256,11 +296,22 @@ final class Tunnel: DownstreamDriver {
             upstream?.reset()
             connection.reset()
         }
-        record(failure)
         worker.tunnelEnded()
+    }
+
+    /// Lets go of everything; the upstream connection is left to be closed.
+    private func release() -> TunnelUpstream? {
+        if isWaiting { pool?.withdraw(self) }
+        if pool == nil { target?.cluster.withdraw(self) }
+        isWaiting = false
+        if let early { connection.loop.giveBuffer(early) }
+        early = nil
         target = nil
         series = nil
         pool = nil
+        let left = upstream.take()
+        left?.detach()
+        return left
     }
 
     private func record(_ failure: Failure?) {
@@ -272,10 +323,10 @@ final class Tunnel: DownstreamDriver {
         worker.logConnection(
             ConnectionLogLine(
                 series: series.key,
-                destination: "",
+                destination: destination.text,
                 endpoint: pool?.addressText ?? "",
                 endpointPeer: endpointPeer,
-                detection: "declared",
+                detection: detection,
                 durationNanoseconds: duration,
                 receivedBytes: receivedBytes,
                 sentBytes: sentBytes,

@@ -40,9 +40,6 @@ struct TunnelState {
 
     init(now: MonotonicTime) { lastActivity = now }
 
-    /// Whether it carries bytes in one direction only, the other one having ended.
-    var isHalfClosed: Bool { downstreamEnded != upstreamEnded }
-
     /// An endpoint is tried.
     mutating func attempt() {
         precondition(phase == .connecting)
@@ -92,21 +89,7 @@ struct TunnelState {
     }
 
     /// When silence has lasted too long.
-    ///
-    /// `isStalled`: a side does not take what the other sent. A tunnel that is half closed or stalled
-    /// is under way and limited as an exchange is; one that is just quiet is an idle connection.
-    func deadline(_ limits: TunnelIdleLimits, isStalled: Bool) -> MonotonicTime {
-        let isUnderWay = isStalled || isHalfClosed || phase == .connecting
-        return lastActivity.advanced(
-            byNanoseconds: isUnderWay ? limits.streamNanoseconds : limits.quietNanoseconds
-        )
+    func deadline(idleNanoseconds: UInt64) -> MonotonicTime {
+        lastActivity.advanced(byNanoseconds: idleNanoseconds)
     }
-}
-
-/// How long a tunnel may be silent.
-struct TunnelIdleLimits: Equatable {
-    /// While something is under way.
-    let streamNanoseconds: UInt64
-    /// While both sides may send and neither does.
-    let quietNanoseconds: UInt64
 }

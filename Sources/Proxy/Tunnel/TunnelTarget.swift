@@ -6,24 +6,13 @@ import Time
 final class TunnelTarget {
     let cluster: UpstreamCluster
     let series: ConnectionSeries
-    let idle: TunnelIdleLimits
+    /// Longest silence in both directions.
+    let idleNanoseconds: UInt64
 
-    init(
-        worker: Worker,
-        cluster: UpstreamCluster,
-        series: ConnectionSeries,
-        timeouts: RouteTimeouts
-    ) {
+    init(cluster: UpstreamCluster, series: ConnectionSeries, timeouts: RouteTimeouts) {
         self.cluster = cluster
         self.series = series
-        // The default of five minutes is made for exchanges. Applications keep connections to
-        // databases quiet for longer and expect them to live; a limit that was set is obeyed.
-        let isSet = timeouts.streamIdle != RouteTimeouts.default.streamIdle
-        let stream = timeouts.streamIdle.nanoseconds
-        idle = TunnelIdleLimits(
-            streamNanoseconds: stream,
-            quietNanoseconds: isSet ? stream : worker.connectionIdleNanoseconds
-        )
+        idleNanoseconds = timeouts.tcpIdle.nanoseconds
     }
 }
 
@@ -31,8 +20,19 @@ final class TunnelTarget {
 enum TunnelDestination {
     /// A service of the snapshot, as named by a listener of its own.
     case service(TCPServiceName)
-    /// The local application.
-    case application
+    /// The local application; at its port that an intercepted connection was meant for.
+    case application(OriginalDestination?)
+    /// Where an intercepted connection was meant to go.
+    case original(OriginalDestination)
+
+    /// For logs; empty when the connection was not intercepted.
+    var text: String {
+        switch self {
+        case .service: ""
+        case .application(let original): original?.text ?? ""
+        case .original(let original): original.text
+        }
+    }
 }
 
 /// The service that a TCP listener leads to.

@@ -17,6 +17,7 @@ final class EndpointNames: TimerTarget {
     /// One for each of `endpoints`; nil for those that are literals.
     private var names: [ResolvedName?] = []
     private var waiters: ContiguousArray<Exchange> = []
+    private var waitingTunnels: ContiguousArray<Tunnel> = []
     private let waitTimer = Timer()
 
     /// `onChange` is called when `addresses` may be others, never inside this call.
@@ -30,7 +31,7 @@ final class EndpointNames: TimerTarget {
         }
     }
 
-    var waitingCount: Int { waiters.count }
+    var waitingCount: Int { waiters.count + waitingTunnels.count }
 
     /// Where the endpoints are as far as is known, each address once, in their order.
     var addresses: [SocketAddress] {
@@ -59,16 +60,40 @@ final class EndpointNames: TimerTarget {
     /// Lets `exchange` wait for the first address.
     func wait(_ exchange: Exchange, atMostNanoseconds: UInt64) {
         waiters.append(exchange)
+        startWait(atMostNanoseconds)
+    }
+
+    /// Lets `tunnel` wait for the first address.
+    func wait(_ tunnel: Tunnel, atMostNanoseconds: UInt64) {
+        waitingTunnels.append(tunnel)
+        startWait(atMostNanoseconds)
+    }
+
+    private func startWait(_ nanoseconds: UInt64) {
         guard !waitTimer.isArmed else { return }
-        worker.loop.arm(waitTimer, afterNanoseconds: atMostNanoseconds, target: self)
+        worker.loop.arm(waitTimer, afterNanoseconds: nanoseconds, target: self)
     }
 
     /// `exchange` waits no longer; false when it did not.
     func withdraw(_ exchange: Exchange) -> Bool {
         guard let index = waiters.firstIndex(where: { $0 === exchange }) else { return false }
         waiters.remove(at: index)
-        if waiters.isEmpty { worker.loop.timers.cancel(waitTimer) }
+        if waitingCount == 0 { worker.loop.timers.cancel(waitTimer) }
         return true
+    }
+
+    /// `tunnel` waits no longer; false when it did not.
+    func withdraw(_ tunnel: Tunnel) -> Bool {
+        guard let index = waitingTunnels.firstIndex(where: { $0 === tunnel }) else { return false }
+        waitingTunnels.remove(at: index)
+        if waitingCount == 0 { worker.loop.timers.cancel(waitTimer) }
+        return true
+    }
+
+    /// Every tunnel that waits, which does so no longer.
+    func takeWaitingTunnels() -> ContiguousArray<Tunnel> {
+        defer { waitingTunnels = [] }
+        return waitingTunnels
     }
 
     /// Everybody who waits, who does so no longer.

@@ -86,6 +86,25 @@ final class UpstreamCluster {
         leftQueue(1)
     }
 
+    /// Why `pick` found nothing; nil when `tunnel` waits: `Tunnel.resolved` or `unresolved` follows.
+    func wait(_ tunnel: Tunnel) -> Failure? {
+        guard let names else { return .noEndpoint }
+        guard names.isPending else { return names.failure }
+        guard pendingCount < cluster.limits.pendingRequests else {
+            return .overflow(.pendingRequests)
+        }
+        names.wait(tunnel, atMostNanoseconds: connectTimeoutNanoseconds)
+        pendingCount += 1
+        worker.metrics.adjust(.requestsPending, direction, by: 1)
+        return nil
+    }
+
+    /// `tunnel` waits no longer.
+    func withdraw(_ tunnel: Tunnel) {
+        guard let names, names.withdraw(tunnel) else { return }
+        leftQueue(1)
+    }
+
     /// A name has other addresses: new ones get pools, and pools whose address is gone end with
     /// their exchanges.
     private func followNames() {
@@ -106,6 +125,11 @@ final class UpstreamCluster {
     private func endWait() {
         guard let names else { return }
         let failure = names.failure
+        let tunnels = names.takeWaitingTunnels()
+        leftQueue(tunnels.count)
+        for tunnel in tunnels {
+            if pools.isEmpty { tunnel.unresolved(failure) } else { tunnel.resolved() }
+        }
         for exchange in takeWaiters() {
             if pools.isEmpty { exchange.unresolved(failure) } else { exchange.resolved(in: self) }
         }
@@ -173,6 +197,9 @@ final class UpstreamCluster {
     /// exchange.
     func retire(keeping kept: UpstreamCluster?) {
         names?.cancel()
+        let tunnels = names?.takeWaitingTunnels() ?? []
+        leftQueue(tunnels.count)
+        for tunnel in tunnels { tunnel.unresolved(.noEndpoint) }
         for exchange in takeWaiters() {
             if let kept { exchange.resolved(in: kept) } else { exchange.unresolved(.noEndpoint) }
         }

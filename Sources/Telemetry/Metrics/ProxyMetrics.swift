@@ -38,6 +38,7 @@ public struct MetricDefinition: Sendable {
 public enum ProxyCounter: Int, Sendable, CaseIterable {
     case connectionsAccepted, connectionsClosed, connectionsRefused, acceptPauses
     case downstreamBytesReceived, downstreamBytesSent
+    case detections
     case tlsHandshakes, tlsResumptions, tlsFailures
     case malformedRequests, malformedResponses, localReplies, timeouts
     case http2ConnectionErrors
@@ -78,6 +79,13 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
                 "mesh_downstream_sent_bytes_total",
                 "Bytes to downstream, TLS included.",
                 direction: true
+            )
+        case .detections:
+            .init(
+                "mesh_detections_total",
+                "Intercepted connections by how their protocol was found.",
+                direction: true,
+                label: "result"
             )
         case .tlsHandshakes:
             .init("mesh_tls_handshakes_total", "TLS handshakes completed.", direction: true)
