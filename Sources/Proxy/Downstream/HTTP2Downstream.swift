@@ -136,7 +136,9 @@ final class HTTP2Downstream: DownstreamDriver {
         }
         add(stream)
         stream.exchange.begin(stream.requestHead, caller: caller)
-        if stream.exchange.state != .idle { connection.setDeadline(at: stream.exchange.idleDeadline) }
+        if stream.exchange.state != .idle {
+            connection.setDeadline(at: stream.exchange.idleDeadline)
+        }
     }
 
     func refuse(_ stream: HTTP2ServerStream, _ malformation: Malformation) {
@@ -342,7 +344,10 @@ private final class HTTP2DownstreamStream: DownstreamStream {
 
     override func abort(_ failure: Failure) {
         hasEnded = true
-        stream.reset(failure.http2Code)
+        // RFC 8441 §5: so says HTTP/2 what TCP says by a reset.
+        stream.reset(
+            stream.requestHead.isWebSocket ? HTTP2ErrorCode.cancel : failure.http2Code
+        )
         stream.driver?.touched()
     }
 
