@@ -63,7 +63,10 @@ extension HTTP2Connection {
             head.status == 101 && stream.state.contains(.isTunnel) ? 200 : head.status
         precondition(status != 101, "HTTP/2 switches no protocols")
         let origin = carriesOrigin && head.version != .http2
-        let skipped = stream.state.contains(.isTunnel) ? skippedInTunnels : skippedInResponses
+        // A refusal is a response like any other.
+        let skipped =
+            stream.state.contains(.isTunnel) && status < 300
+            ? skippedInTunnels : skippedInResponses
         let scratch = memory.digits
         scratch.clear()
         scratch.append(decimal: UInt64(status))

@@ -196,7 +196,8 @@ final class ProxyBench {
         security: ClusterSecurity = .plaintext,
         connectTimeout: Duration = .seconds(10),
         idleTimeout: Duration = .seconds(600),
-        limits: ClusterLimits = .default
+        limits: ClusterLimits = .default,
+        protocol: ServiceProtocol = .auto
     ) -> Cluster {
         Cluster(
             name: name,
@@ -204,7 +205,8 @@ final class ProxyBench {
             endpoints: endpoints.map { Endpoint(address: $0) },
             connectTimeout: connectTimeout,
             idleTimeout: idleTimeout,
-            limits: limits
+            limits: limits,
+            protocol: `protocol`
         )
     }
 
@@ -242,7 +244,8 @@ final class ProxyBench {
         security: ClusterSecurity = .plaintext,
         connectTimeout: Duration = .seconds(10),
         idleTimeout: Duration = .seconds(600),
-        limits: ClusterLimits = .default
+        limits: ClusterLimits = .default,
+        protocol: ServiceProtocol = .auto
     ) throws {
         try apply(
             [Self.service(timeouts: timeouts)],
@@ -253,7 +256,8 @@ final class ProxyBench {
                     security: security,
                     connectTimeout: connectTimeout,
                     idleTimeout: idleTimeout,
-                    limits: limits
+                    limits: limits,
+                    protocol: `protocol`
                 )
             ]
         )
@@ -364,7 +368,9 @@ final class ProxyBench {
             as? ContiguousArray<DownstreamConnection> ?? []
         var boxes = connections.map { WeakBox($0) }
         for connection in connections {
-            guard let driver = Mirror(reflecting: connection).descendant("driver") as? DownstreamDriver
+            guard
+                let driver = Mirror(reflecting: connection).descendant("driver")
+                    as? DownstreamDriver
             else { continue }
             boxes.append(WeakBox(driver))
             if let exchange = Mirror(reflecting: driver).descendant("exchange") as? Exchange {
