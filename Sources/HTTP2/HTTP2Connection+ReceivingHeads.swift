@@ -281,8 +281,12 @@ extension HTTP2Connection {
         guard block.names != nil else { return fields.append(known, name: name, value: value) }
         let scratch = memory.scratch
         scratch.clear()
-        scratch.append(name)
-        block.names?.restore(scratch)
+        _ = scratch.appendUnsafe(minimum: name.count) { free in
+            name.withUnsafeBytes { free.copyMemory(from: $0) }
+            let text = free.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self)
+            block.names?.restore(text, name.count)
+            return name.count
+        }
         scratch.withSpan { fields.append(known, name: $0, value: value) }
     }
 

@@ -168,7 +168,7 @@ final class HTTP2Upstream: UpstreamDriver {
 
     /// The stream is over, whether it was ever opened or not.
     func streamClosed(_ stream: HTTP2ClientStream) {
-        deferred.removeAll { $0 === stream }
+        if !deferred.isEmpty { deferred.removeAll { $0 === stream } }
         exchangesServed += 1
         leased -= 1
         stream.driver = nil
@@ -364,7 +364,11 @@ extension HTTP2StreamFailure {
         case .refused: .upstreamRefused
         case .malformed(let reason):
             .malformedResponse(
-                Malformation(status: 502, reason: reason, detail: "The response is not valid HTTP/2.")
+                Malformation(
+                    status: 502,
+                    reason: reason,
+                    detail: "The response is not valid HTTP/2."
+                )
             )
         case .connectionEnded: .upstreamClosed(connectionWasReused: connectionWasReused)
         }
