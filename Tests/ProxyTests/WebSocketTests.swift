@@ -219,6 +219,36 @@ struct WebSocketTests {
         try bench.finish()
     }
 
+    @Test("TLS that is cut short is no end in good order")
+    func truncated() throws {
+        let hops = try TwoHops()
+        let context = try TLSContext(
+            role: .client,
+            identity: hops.authority.issue(TwoHops.webPath),
+            trustBundle: hops.authority.trustBundle,
+            trustDomain: hops.authority.trustDomain
+        )
+        for saysSo in [true, false] {
+            let caller = try hops.orders.inboundCaller(
+                tls: try TLSConnection(
+                    context: context,
+                    applicationProtocols: .http1,
+                    expectedPeers: [hops.authority.id(TwoHops.ordersPath)]
+                )
+            )
+            caller.write(WebSocketBench.ask)
+            let server = try hops.web.accepted(hops.application, saysSo ? 1 : 2)
+            try hops.web.loop.until { server.text.hasSuffix("\r\n\r\n") }
+            server.write(WebSocketBench.acceptance(of: server.text))
+            try hops.web.loop.until { caller.text.hasSuffix("\r\n\r\n") }
+            if saysSo { caller.finish() } else { caller.endOutput() }
+            try hops.web.loop.until { server.isOver }
+            #expect(server.hasEnded == saysSo)
+            server.finish()
+        }
+        try hops.finish()
+    }
+
     @Test("no time limit of the whole counts, silence does", arguments: Way.allCases)
     func timeLimits(way: Way) throws {
         let bench = try WebSocketBench(
@@ -486,6 +516,7 @@ struct WebSocketOverHTTP2Tests {
                 server.write(WebSocketBench.acceptance(of: server.text))
                 try bench.loop.until { caller.text.hasSuffix("\r\n\r\n") }
                 #expect(statuses(caller.text) == [101])
+                #expect(try bench.report().clusters[0].endpoints.map(\.leased) == [turn + 1])
             }
             try bench.finish()
         }
