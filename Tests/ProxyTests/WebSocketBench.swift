@@ -43,6 +43,8 @@ struct WebSocketBench {
         application = hops.application
     }
 
+    /// The service's sidecar.
+    var orders: ProxyBench? { hops?.orders }
     var loop: EventLoop { web.loop }
 
     /// What a server says to accept `request`.

@@ -219,6 +219,36 @@ struct WebSocketTests {
         try bench.finish()
     }
 
+    @Test("TLS that is cut short is no end in good order")
+    func truncated() throws {
+        let hops = try TwoHops()
+        let context = try TLSContext(
+            role: .client,
+            identity: hops.authority.issue(TwoHops.webPath),
+            trustBundle: hops.authority.trustBundle,
+            trustDomain: hops.authority.trustDomain
+        )
+        for saysSo in [true, false] {
+            let caller = try hops.orders.inboundCaller(
+                tls: try TLSConnection(
+                    context: context,
+                    applicationProtocols: .http1,
+                    expectedPeers: [hops.authority.id(TwoHops.ordersPath)]
+                )
+            )
+            caller.write(WebSocketBench.ask)
+            let server = try hops.web.accepted(hops.application, saysSo ? 1 : 2)
+            try hops.web.loop.until { server.text.hasSuffix("\r\n\r\n") }
+            server.write(WebSocketBench.acceptance(of: server.text))
+            try hops.web.loop.until { caller.text.hasSuffix("\r\n\r\n") }
+            if saysSo { caller.finish() } else { caller.endOutput() }
+            try hops.web.loop.until { server.isOver }
+            #expect(server.hasEnded == saysSo)
+            server.finish()
+        }
+        try hops.finish()
+    }
+
     @Test("no time limit of the whole counts, silence does", arguments: Way.allCases)
     func timeLimits(way: Way) throws {
         let bench = try WebSocketBench(
@@ -237,17 +267,21 @@ struct WebSocketTests {
         arguments: [true, false]
     )
     func drain(overHTTP2: Bool) throws {
-        let bench = try WebSocketBench(overHTTP2 ? .http2Hop : .oneHop)
-        let (caller, server) = try bench.open()
-        bench.web.worker.take(.startDrain)
-        bench.web.worker.take(.closeIdle)
-        caller.write("ping")
-        try bench.web.expect(server, receives: "ping")
-        server.write("pong")
-        try bench.web.expect(caller, receives: "pong")
-        bench.web.worker.take(.expire)
-        try bench.loop.until { caller.isOver && server.isOver }
-        try bench.finish()
+        for isFarSide in overHTTP2 ? [false, true] : [false] {
+            let bench = try WebSocketBench(overHTTP2 ? .http2Hop : .oneHop)
+            let (caller, server) = try bench.open()
+            let worker = isFarSide ? bench.orders?.worker : bench.web.worker
+            worker?.take(.startDrain)
+            worker?.take(.closeIdle)
+            bench.loop.settle()
+            caller.write("ping")
+            try bench.web.expect(server, receives: "ping")
+            server.write("pong")
+            try bench.web.expect(caller, receives: "pong")
+            worker?.take(.expire)
+            try bench.loop.until { caller.isOver && server.isOver }
+            try bench.finish()
+        }
     }
 
     @Test(
@@ -310,11 +344,11 @@ struct WebSocketTests {
 struct WebSocketOverHTTP2Tests {
     private func bench(
         protocol: ServiceProtocol = .http1
-    ) throws -> (ProxyBench, Application, HTTP2Caller) {
+    ) throws -> (ProxyBench, Application, HTTP2Link) {
         let bench = try ProxyBench()
         let application = try bench.application()
         try bench.serve([application.socketAddress], protocol: `protocol`)
-        return (bench, application, HTTP2Caller(try bench.caller()))
+        return (bench, application, HTTP2Link(try bench.caller(), role: .client))
     }
 
     private func request(_ bench: ProxyBench, _ application: Application) throws -> Peer {
@@ -326,26 +360,26 @@ struct WebSocketOverHTTP2Tests {
     @Test("extended CONNECT reaches a service of HTTP/1.1 as an upgrade (RFC 8441 §5)")
     func toHTTP1() throws {
         let (bench, application, caller) = try bench()
-        let stream = caller.openWebSocket([("sec-websocket-key", WebSocketBench.key)])
+        let stream = caller.webSocket("/chat", [("sec-websocket-key", WebSocketBench.key)])
         let server = try request(bench, application)
         #expect(server.text.hasPrefix("GET /chat HTTP/1.1\r\n"))
         #expect(field("sec-websocket-version", in: server.text) == "13")
         #expect(field("sec-websocket-key", in: server.text) != WebSocketBench.key)
         server.write(WebSocketBench.acceptance(of: server.text))
-        try bench.loop.until { stream.statuses == [200] }
-        #expect(!stream.fields.lowercased().contains("sec-websocket-accept"))
+        try bench.loop.until { stream.seen.statuses == [200] }
+        #expect(!stream.seen.fields.lowercased().contains("sec-websocket-accept"))
         server.forget()
-        caller.send("question", on: stream)
+        stream.send("question")
         try bench.expect(server, receives: "question")
         server.write("answer")
-        try bench.loop.until { stream.text == "answer" }
-        caller.end(stream)
+        try bench.loop.until { stream.seen.body == "answer" }
+        stream.end()
         try bench.loop.until { server.hasEnded }
-        #expect(!stream.isOver)
+        #expect(!stream.seen.isOver)
         server.write(", and more")
-        try bench.loop.until { stream.text == "answer, and more" }
+        try bench.loop.until { stream.seen.body == "answer, and more" }
         server.finish()
-        try bench.loop.until { stream.hasEnded }
+        try bench.loop.until { stream.seen.isComplete }
         try bench.finish()
     }
 
@@ -355,11 +389,11 @@ struct WebSocketOverHTTP2Tests {
     func smuggling() throws {
         for accepts in [true, false] {
             let (bench, application, caller) = try bench()
-            let stream = caller.openWebSocket()
+            let stream = caller.webSocket()
             let smuggled = "GET /admin HTTP/1.1\r\nHost: orders\r\n\r\n"
-            caller.send(smuggled, on: stream)
+            stream.send(smuggled)
             let server = try request(bench, application)
-            caller.send(smuggled, on: stream)
+            stream.send(smuggled)
             bench.loop.settle()
             let seen = server.text
             #expect(!seen.contains("/admin"), "nothing before the answer")
@@ -369,10 +403,10 @@ struct WebSocketOverHTTP2Tests {
                 try bench.expect(server, receives: smuggled + smuggled)
             } else {
                 server.write("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\n")
-                try bench.loop.until { stream.statuses == [403] }
-                caller.send(smuggled, on: stream)
+                try bench.loop.until { stream.seen.statuses == [403] }
+                stream.send(smuggled)
                 server.write("no")
-                try bench.loop.until { stream.isOver }
+                try bench.loop.until { stream.seen.isOver }
                 bench.loop.settle()
                 #expect(server.text.isEmpty)
             }
@@ -383,11 +417,11 @@ struct WebSocketOverHTTP2Tests {
     @Test("an ordinary answer to extended CONNECT must not look like consent: 502")
     func ordinaryAnswer() throws {
         let (bench, application, caller) = try bench()
-        let stream = caller.openWebSocket()
+        let stream = caller.webSocket()
         let server = try request(bench, application)
         server.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        try bench.loop.until { stream.isOver }
-        #expect(stream.statuses == [502])
+        try bench.loop.until { stream.seen.isOver }
+        #expect(stream.seen.statuses == [502])
         #expect(
             bench.metrics.value(.malformedResponses, .outbound, label: "websocket_not_accepted")
                 == 1
@@ -398,20 +432,45 @@ struct WebSocketOverHTTP2Tests {
     @Test("a service that resets resets the stream, with CANCEL (RFC 8441 §5)")
     func reset() throws {
         let (bench, application, caller) = try bench()
-        let stream = caller.openWebSocket()
+        let stream = caller.webSocket()
         let server = try request(bench, application)
         server.write(WebSocketBench.acceptance(of: server.text))
-        try bench.loop.until { stream.statuses == [200] }
+        try bench.loop.until { stream.seen.statuses == [200] }
         server.reset()
-        try bench.loop.until { stream.isOver }
-        #expect(stream.failure == .reset(code: HTTP2ErrorCode.cancel))
-        let second = caller.openWebSocket()
+        try bench.loop.until { stream.seen.isOver }
+        #expect(stream.seen.resetCode == HTTP2ErrorCode.cancel)
+        let second = caller.webSocket()
         let next = try bench.accepted(application, 2)
         try bench.loop.until { next.text.hasSuffix("\r\n\r\n") }
         next.write(WebSocketBench.acceptance(of: next.text))
-        try bench.loop.until { second.statuses == [200] }
-        caller.reset(second)
+        try bench.loop.until { second.seen.statuses == [200] }
+        second.leave()
         try bench.loop.until { next.isOver }
+        try bench.finish()
+    }
+
+    @Test("extended CONNECT at both ends passes as such, half-close too")
+    func toHTTP2() throws {
+        let bench = try ProxyBench()
+        let application = try bench.application()
+        var link: HTTP2Link?
+        application.onConnection = { link = HTTP2Link($0, role: .server) }
+        try bench.serve([application.socketAddress])
+        let stream = HTTP2Link(try bench.caller(), role: .client).webSocket()
+        try bench.loop.until { link?.accepted.first?.seen.request == "GET /chat" }
+        guard let service = link?.accepted.first else { return }
+        #expect(!service.seen.fields.lowercased().contains("sec-websocket"))
+        stream.send("early")
+        bench.loop.settle()
+        #expect(service.seen.body.isEmpty)
+        service.sendHead("101")
+        try bench.loop.until { stream.seen.statuses == [200] && service.seen.body == "early" }
+        stream.end()
+        try bench.loop.until { service.seen.isComplete }
+        service.send("still here")
+        try bench.loop.until { stream.seen.body == "still here" }
+        service.end()
+        try bench.loop.until { stream.seen.isComplete }
         try bench.finish()
     }
 
@@ -457,6 +516,7 @@ struct WebSocketOverHTTP2Tests {
                 server.write(WebSocketBench.acceptance(of: server.text))
                 try bench.loop.until { caller.text.hasSuffix("\r\n\r\n") }
                 #expect(statuses(caller.text) == [101])
+                #expect(try bench.report().clusters[0].endpoints.map(\.leased) == [turn + 1])
             }
             try bench.finish()
         }

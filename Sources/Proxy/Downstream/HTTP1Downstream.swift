@@ -75,6 +75,13 @@ final class HTTP1Downstream: DownstreamDriver {
         connection.finish()
     }
 
+    /// Where nothing else tells that bytes are missing, an end in good order must not be passed on.
+    override func truncated() {
+        guard reading == .tunnel, exchangeRuns else { return ended() }
+        exchange?.downstreamGone()
+        connection.abort()
+    }
+
     /// In a tunnel one direction may end before the other; the end comes with the last bytes.
     override func hungUp() {
         if reading != .tunnel { ended() }

@@ -100,6 +100,8 @@ final class EndpointPool: TimerTarget {
     var leasedCount: Int { leased + tunnels + shared.count { !$0.isIdle } }
     var waitingCount: Int { waiters.count + waitingTunnels.count }
     var direction: Direction { owner.direction }
+    /// All pools of the endpoint: this one, and that of the other version.
+    var all: ContiguousArray<EndpointPool> { companion.map { [self, $0] } ?? [self] }
 
     /// Asks for a connection for `exchange`.
     func lease(for exchange: Exchange) -> Lease {
