@@ -4,7 +4,7 @@
 import Time
 
 struct FloodGuard {
-    private let settings: HTTP2Settings
+    private let shared: SharedSettings
     private let windowNanoseconds: UInt64
     private var windowEnd: UInt64
     private var resets = 0
@@ -25,12 +25,14 @@ struct FloodGuard {
     private var blockBytes = 0
     private let blockBytesMax: Int
 
-    init(_ settings: HTTP2Settings, blockBytesMax: Int, now: MonotonicTime) {
-        self.settings = settings
+    init(_ settings: SharedSettings, blockBytesMax: Int, now: MonotonicTime) {
+        shared = settings
         self.blockBytesMax = blockBytesMax
-        windowNanoseconds = settings.floodWindow.nanoseconds
+        windowNanoseconds = settings.value.floodWindow.nanoseconds
         windowEnd = now.advanced(byNanoseconds: windowNanoseconds).nanoseconds
     }
+
+    private var settings: HTTP2Settings { shared.value }
 
     /// Starts all allowances again when their time is over.
     mutating func roll(_ now: MonotonicTime) {

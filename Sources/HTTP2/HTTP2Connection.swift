@@ -28,7 +28,7 @@ public enum HTTP2Role: Sendable {
 /// ends, the owner looks at `hasOutput` and calls `appendOutput` if so.
 open class HTTP2Connection {
     let role: HTTP2Role
-    let settings: HTTP2Settings
+    private let shared: SharedSettings
     let limits: Limits
     let trustsOrigin: Bool
     let memory: HTTP2Memory
@@ -72,6 +72,8 @@ open class HTTP2Connection {
     @exclusivity(unchecked) private var takesExtendedConnect = false
     @exclusivity(unchecked) var hasUsedLastNumber = false
 
+    var settings: HTTP2Settings { shared.value }
+
     /// Starts a connection; the preface and our SETTINGS are pending output.
     ///
     /// `trustsOrigin` is set where the peer is a sidecar of the mesh: its `mesh-origin` counts.
@@ -84,12 +86,12 @@ open class HTTP2Connection {
         now: MonotonicTime
     ) {
         self.role = role
-        self.settings = settings
+        shared = memory.share(settings)
         self.limits = limits
         self.trustsOrigin = trustsOrigin
         self.memory = memory
         let blockBytesMax = settings.oversizeFactor * limits.fieldSectionBytesMax
-        floods = FloodGuard(settings, blockBytesMax: blockBytesMax, now: now)
+        floods = FloodGuard(shared, blockBytesMax: blockBytesMax, now: now)
         scanner = FrameScanner(prefaceBytes: role == .server ? prefaceBytes : 0)
         arena = memory.takeArena()
         session = memory.makeSession(role, settings, arena)

@@ -1,6 +1,13 @@
 import Bytes
 import CNGHTTP2
 
+/// Settings that connections refer to: a copy in each would be a tenth of what an idle one costs.
+final class SharedSettings {
+    let value: HTTP2Settings
+
+    init(_ value: HTTP2Settings) { self.value = value }
+}
+
 /// What the HTTP/2 connections of one worker share: nghttp2's settings of a role, the allocator, and
 /// buffers that only traffic needs.
 ///
@@ -19,6 +26,7 @@ public final class HTTP2Memory {
         alignment: 16
     )
     private var regions: [UnsafeMutableRawPointer] = []
+    private var shared: SharedSettings?
     /// Arenas that no session has, without pages.
     private var arenas: [UnsafeMutableRawPointer] = []
 
@@ -32,6 +40,14 @@ public final class HTTP2Memory {
         nghttp2_session_callbacks_del(callbacks)
         frameBuffer.deallocate()
         for region in regions { SessionArena.unreserve(region, HTTP2Memory.regionArenas) }
+    }
+
+    /// The one copy of settings that many connections have alike.
+    func share(_ settings: HTTP2Settings) -> SharedSettings {
+        if let shared, shared.value == settings { return shared }
+        let made = SharedSettings(settings)
+        shared = made
+        return made
     }
 
     /// Lends an arena for a session.
