@@ -154,7 +154,7 @@ extension HTTP2Connection {
 
     fileprivate func streamClosed(_ number: Int32, _ code: UInt32) -> Int32 {
         guard let stream = stream(number) else { return 0 }
-        if block.stream === stream { block.stream = nil }
+        if block.stream === stream { block.wanting = nil }
         stream.state.insert(.isClosed)
         let isComplete =
             stream.state.contains(.hasEnded) || stream.state.contains(.owesEnd)
@@ -228,7 +228,7 @@ extension HTTP2Connection {
         guard header.type == FrameType.headers, let stream = stream(header.stream_id) else {
             return 0
         }
-        _ = stream.heads.takeFirst { _ in }
+        _ = stream.heads.takeFirst { _, _, _ in }
         return 0
     }
 

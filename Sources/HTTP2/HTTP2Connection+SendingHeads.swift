@@ -21,7 +21,6 @@ extension HTTP2Connection {
         if endsStream { stream.state.insert(.isSent) }
         let origin = carriesOrigin && head.originVersion != .http2
         let skipped = head.isWebSocket ? skippedInTunnels : skippedInRequests
-        let originCount = origin ? writeOrigin(head.fields, skipped) : 0
         let heads = stream.heads
         heads.begin()
         if head.isWebSocket {
@@ -33,8 +32,7 @@ extension HTTP2Connection {
         heads.add(PseudoField.scheme, settings.isSecure ? "https" : "http")
         if head.hasAuthority { head.withAuthority { heads.add(PseudoField.authority, $0) } }
         head.withTarget { heads.add(PseudoField.path, $0) }
-        if origin { addOrigin(originCount, to: heads) }
-        add(head.fields, skipped, to: heads)
+        add(head.fields, skipped, to: heads, origin)
         let isSendable = heads.end()
         // nghttp2 wants to know of these two, as no body follows their answers.
         var field = methodField(
@@ -69,15 +67,13 @@ extension HTTP2Connection {
         let skipped =
             stream.state.contains(.isTunnel) && status < 300
             ? skippedInTunnels : skippedInResponses
-        let originCount = origin ? writeOrigin(head.fields, skipped) : 0
         let scratch = memory.digits
         scratch.clear()
         scratch.append(decimal: UInt64(status))
         let heads = stream.heads
         heads.begin()
         scratch.withSpan { heads.add(PseudoField.status, $0) }
-        if origin { addOrigin(originCount, to: heads) }
-        add(head.fields, skipped, to: heads)
+        add(head.fields, skipped, to: heads, origin)
         guard heads.end() else { return failUnsendable(stream) }
         if status < 200 {
             nghttp2_submit_headers(session, 0, stream.number, nil, nil, 0, nil)
@@ -97,9 +93,9 @@ extension HTTP2Connection {
         guard let trailers = stream.outgoingTrailers else { return }
         let heads = stream.heads
         heads.begin()
-        for index in 0..<trailers.count
-        where !trailers.known(at: index).isForbiddenInTrailers {
-            add(trailers, index, to: heads)
+        trailers.forEach { known, name, value in
+            guard !known.isForbiddenInTrailers else { return }
+            heads.add(known.rawValue, name: name, value, caching(of: known, value.count))
         }
         trailers.clear()
         guard heads.end() else { return failUnsendable(stream) }
@@ -109,14 +105,17 @@ extension HTTP2Connection {
     /// Writes a HEADERS frame in the place of nghttp2's, which has the right flags and no fields.
     func writeHead(_ header: nghttp2_frame_hd, of stream: HTTP2Stream?, to buffer: ByteBuffer) {
         let start = buffer.count
-        for byte in [0, 0, 0, FrameType.headers, header.flags] { buffer.append(byte) }
-        let number = UInt32(bitPattern: header.stream_id)
-        for shift in [24, 16, 8, 0] {
-            buffer.append(UInt8(truncatingIfNeeded: number >> UInt32(shift)))
-        }
+        // The length is known at the end.
+        appendFrameHeader(FrameType.headers, header.flags, header.stream_id, to: buffer)
         let encoder = headerEncoder()
         // What is cut off is not sent by nghttp2 either.
-        guard let stream, stream.heads.takeFirst({ encoder.encode($0, to: buffer) }) else {
+        encoder.begin(buffer)
+        let isKnown = stream?.heads.takeFirst {
+            encoder.encode($0, to: buffer)
+            encoder.encode($1, to: buffer)
+            encoder.encode($2, to: buffer)
+        }
+        guard isKnown == true else {
             buffer.truncate(to: start)
             pendingError = pendingError ?? .internalError
             return
@@ -125,12 +124,12 @@ extension HTTP2Connection {
         if count <= HTTP2Connection.sentFrameBytesMax {
             setFrameLength(count, at: start, of: buffer)
         } else {
-            splitHead(at: start, of: buffer)
+            splitHead(at: start, of: buffer, header.stream_id)
         }
     }
 
     /// Makes HEADERS and CONTINUATION frames of a block that one frame can't hold.
-    private func splitHead(at start: Int, of buffer: ByteBuffer) {
+    private func splitHead(at start: Int, of buffer: ByteBuffer, _ number: Int32) {
         let block = memory.takeBuffer()
         let most = HTTP2Connection.sentFrameBytesMax
         let first = start + FrameHeader.byteCount
@@ -142,13 +141,27 @@ extension HTTP2Connection {
             let count = min(block.count, most)
             let next = buffer.count
             let isLast = count == block.count
-            for byte in [0, 0, 0, FrameType.continuation, isLast ? 0x4 : 0] { buffer.append(byte) }
-            for index in 5..<FrameHeader.byteCount { buffer.append(buffer[start + index]) }
+            appendFrameHeader(FrameType.continuation, isLast ? 0x4 : 0, number, to: buffer)
             setFrameLength(count, at: next, of: buffer)
             buffer.append(block, 0..<count)
             block.consume(count)
         }
         memory.give(block)
+    }
+
+    private func appendFrameHeader(
+        _ type: UInt8,
+        _ flags: UInt8,
+        _ number: Int32,
+        to buffer: ByteBuffer
+    ) {
+        _ = buffer.appendUnsafe(minimum: FrameHeader.byteCount) { free in
+            let first = UInt32(type) << 8 | UInt32(flags)
+            free.storeBytes(of: first.bigEndian, toByteOffset: 1, as: UInt32.self)
+            free.storeBytes(of: 0, as: UInt16.self)
+            free.storeBytes(of: number.bigEndian, toByteOffset: 5, as: Int32.self)
+            return FrameHeader.byteCount
+        }
     }
 
     private func setFrameLength(_ count: Int, at start: Int, of buffer: ByteBuffer) {
@@ -162,43 +175,39 @@ extension HTTP2Connection {
         cut(stream, HTTP2ErrorCode.internalError)
     }
 
-    /// Writes `mesh-origin` to the scratch space; returns its length.
-    private func writeOrigin(_ fields: FieldBlock, _ skipped: FieldNameSet) -> Int {
+    /// Adds what goes out of these, nothing that speaks of a connection (RFC 9113 §8.2.2); with
+    /// `origin` also how their names are written.
+    private func add(
+        _ fields: FieldBlock,
+        _ skipped: FieldNameSet,
+        to heads: PendingHeads,
+        _ origin: Bool
+    ) {
+        guard origin else {
+            fields.forEach { known, name, value in
+                guard isSent(known, value, skipped) else { return }
+                heads.add(known.rawValue, name: name, value, caching(of: known, value.count))
+            }
+            return
+        }
         let scratch = memory.scratch
         scratch.clear()
         var pattern = OriginPattern(scratch)
-        for index in 0..<fields.count where isSent(fields, index, skipped) {
-            fields.withName(at: index) { pattern.add($0) }
+        heads.beginRegular()
+        fields.forEach { known, name, value in
+            guard isSent(known, value, skipped) else { return }
+            pattern.add(name)
+            heads.add(known.rawValue, name: name, value, caching(of: known, value.count))
         }
         pattern.end()
-        return scratch.count
+        heads.beginOrigin()
+        scratch.withSpan { heads.add(FieldName.meshOrigin.rawValue, $0) }
     }
 
-    private func addOrigin(_ count: Int, to heads: PendingHeads) {
-        memory.scratch.withSpan(0..<count) { heads.add(FieldName.meshOrigin.rawValue, $0) }
-    }
-
-    private func add(_ fields: FieldBlock, _ skipped: FieldNameSet, to heads: PendingHeads) {
-        for index in 0..<fields.count where isSent(fields, index, skipped) {
-            add(fields, index, to: heads)
-        }
-    }
-
-    /// Whether the field goes out: nothing that speaks of a connection (RFC 9113 §8.2.2).
-    private func isSent(_ fields: FieldBlock, _ index: Int, _ skipped: FieldNameSet) -> Bool {
-        guard !fields.isRemoved(at: index) else { return false }
-        let known = fields.known(at: index)
+    @inline(__always)
+    private func isSent(_ known: FieldName, _ value: Span<UInt8>, _ skipped: FieldNameSet) -> Bool {
         if skipped.contains(known) { return false }
-        return known != .te || fields.valueMatches("trailers", at: index)
-    }
-
-    private func add(_ fields: FieldBlock, _ index: Int, to heads: PendingHeads) {
-        let known = fields.known(at: index)
-        fields.withName(at: index) { name in
-            fields.withValue(at: index) { value in
-                heads.add(known.rawValue, name: name, value, caching(of: known, value.count))
-            }
-        }
+        return known != .te || value.matches("trailers")
     }
 
     /// As nghttp2 has it (RFC 7541 §7.1.3): secrets that can be guessed by the size of what is sent.

@@ -45,9 +45,9 @@ open class HTTP2Connection {
     /// Size of the peer's table as we told it, and whether we used it.
     @exclusivity(unchecked) private var toldTableSize = defaultTableBytes
     @exclusivity(unchecked) private var hasUsedTable = false
-    @exclusivity(unchecked) private var streams: [HTTP2Stream] = []
+    @exclusivity(unchecked) private var streams: ContiguousArray<HTTP2Stream> = []
     /// Streams whose owner is owed a callback.
-    @exclusivity(unchecked) private var attention: [HTTP2Stream] = []
+    @exclusivity(unchecked) private var attention: ContiguousArray<HTTP2Stream> = []
     /// Output that was made outside `appendOutput`: the preface, the last GOAWAY.
     @exclusivity(unchecked) private var early: ByteBuffer?
     /// Where frames go while `appendOutput` runs, and how much it may hold.
@@ -620,6 +620,7 @@ extension HTTP2Connection {
     }
 
     private func forget(_ stream: HTTP2Stream) {
+        if block.stream === stream { block.wanting = nil }
         stream.connection = nil
         dropHeld(stream)
         dropOutgoing(stream)

@@ -88,14 +88,18 @@ final class HeaderEncoder {
         evict(for: 0)
     }
 
-    /// Encodes the fields of a block at the end of `buffer`.
-    func encode(_ block: UnsafeRawBufferPointer, to buffer: ByteBuffer) {
+    /// Begins a block at the end of `buffer`.
+    func begin(_ buffer: ByteBuffer) {
         if let smallest = smallestSize {
             // RFC 7541 §4.2: the smallest size in between first, then the one that holds.
             smallestSize = nil
             if smallest < sizeMax { append(smallest, prefix: 5, 0x20, to: buffer) }
             append(sizeMax, prefix: 5, 0x20, to: buffer)
         }
+    }
+
+    /// Encodes the next fields of the block at the end of `buffer`.
+    func encode(_ block: UnsafeRawBufferPointer, to buffer: ByteBuffer) {
         guard let base = block.baseAddress else { return }
         var offset = 0
         while offset < block.count {

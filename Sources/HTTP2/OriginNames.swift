@@ -152,9 +152,7 @@ struct OriginPattern {
                 if index &+ 8 <= name.count {
                     word = name.loadUnaligned(fromByteOffset: index, as: UInt64.self)
                 } else {
-                    for place in 0..<name.count &- index {
-                        word |= UInt64(name[index &+ place]) &<< UInt64(place &* 8)
-                    }
+                    word = tail(name, index)
                 }
                 let isUpper = inRange(word, 0x41, 0x5A)
                 let isLetter = isUpper | inRange(word, 0x61, 0x7A)
@@ -188,4 +186,23 @@ private func inRange(_ word: UInt64, _ low: UInt64, _ high: UInt64) -> UInt64 {
     let fromLow = ascii &+ ones &* (0x80 &- low)
     let pastHigh = ascii &+ ones &* (0x7F &- high)
     return fromLow & ~pastHigh & ~word & (ones &* 0x80)
+}
+
+/// The bytes from `index` on, fewer than eight, with zeros behind them.
+@inline(__always)
+private func tail(_ name: UnsafeRawBufferPointer, _ index: Int) -> UInt64 {
+    let count = name.count &- index
+    if name.count >= 8 {
+        let word = name.loadUnaligned(fromByteOffset: name.count &- 8, as: UInt64.self)
+        return word &>> UInt64((8 &- count) &* 8)
+    }
+    if count >= 4 {
+        // Two loads that may overlap: both have the same bits there.
+        let low = name.loadUnaligned(fromByteOffset: index, as: UInt32.self)
+        let high = name.loadUnaligned(fromByteOffset: name.count &- 4, as: UInt32.self)
+        return UInt64(low) | UInt64(high) &<< UInt64((count &- 4) &* 8)
+    }
+    var word: UInt64 = 0
+    for place in 0..<count { word |= UInt64(name[index &+ place]) &<< UInt64(place &* 8) }
+    return word
 }

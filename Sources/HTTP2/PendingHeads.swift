@@ -4,8 +4,9 @@
 // is submitted: what is reset before that must leave no trace. Until then its fields lie here, since
 // the owner's head may be another one by then.
 //
-// Layout: a block is the number of bytes that follow (4), then fields; a field is two words of
-// `PendingField`, the name in lower case unless it has a code, and the value.
+// Layout: a block is a `PendingBlock`, then fields; a field is a `PendingField`, the name in lower
+// case unless it has a code, and the value. `mesh-origin` is the first regular field on the wire, but
+// is known only when all others were seen, so it stands last.
 
 import Bytes
 import HTTP
@@ -35,6 +36,17 @@ struct PendingField {
     static let byteCount = 16
 }
 
+/// What stands before the fields of a block.
+struct PendingBlock {
+    /// Bytes of the fields.
+    var count: UInt32
+    /// Where the regular fields begin, and where the field is that comes before them.
+    var regularStart: UInt32
+    var originStart: UInt32
+
+    static let byteCount = 12
+}
+
 /// Codes of pseudo-header fields, behind those of `FieldName`.
 enum PseudoField {
     static let method: UInt8 = 200
@@ -48,19 +60,28 @@ enum PseudoField {
 /// A queue of header blocks that are not encoded yet.
 final class PendingHeads {
     private let store = ByteBuffer()
-    /// Where the block begins that is being filled.
-    private var blockStart = 0
+    /// Where the block begins that is being filled, its regular fields, and its `mesh-origin`.
+    @exclusivity(unchecked) private var blockStart = 0
+    @exclusivity(unchecked) private var regularStart = 0
+    @exclusivity(unchecked) private var originStart = 0
 
     var isEmpty: Bool { store.isEmpty }
 
     /// Begins a block behind those that wait.
     func begin() {
         blockStart = store.count
-        _ = store.appendUnsafe(minimum: 4) { free in
-            free.storeBytes(of: 0, as: UInt32.self)
-            return 4
-        }
+        regularStart = 0
+        originStart = 0
+        _ = store.appendUnsafe(minimum: PendingBlock.byteCount) { _ in PendingBlock.byteCount }
     }
+
+    /// Regular fields follow.
+    func beginRegular() { regularStart = fieldBytes }
+
+    /// The next field is the last, and goes before the regular ones.
+    func beginOrigin() { originStart = fieldBytes }
+
+    private var fieldBytes: Int { store.count - blockStart - PendingBlock.byteCount }
 
     /// Adds a field; `name` is only asked for when the code is that of `FieldName.other`.
     func add(
@@ -92,26 +113,51 @@ final class PendingHeads {
 
     /// Ends the block; false when it was too large to be sent, and is gone.
     func end() -> Bool {
-        let count = store.count - blockStart - 4
+        let count = fieldBytes
         guard count <= PendingHeads.blockBytesMax else {
             store.truncate(to: blockStart)
             return false
         }
-        for index in 0..<4 {
-            store.set(UInt8(truncatingIfNeeded: count >> (index * 8)), at: blockStart + index)
+        if originStart == 0 {
+            originStart = count
+            regularStart = count
+        }
+        let block = PendingBlock(
+            count: UInt32(count),
+            regularStart: UInt32(regularStart),
+            originStart: UInt32(originStart)
+        )
+        store.withUnsafeBytes { bytes in
+            // The store is this object's own, and nothing else looks at it now.
+            UnsafeMutableRawBufferPointer(mutating: bytes)
+                .storeBytes(of: block, toByteOffset: blockStart, as: PendingBlock.self)
         }
         return true
     }
 
-    /// Lends the first block and drops it; false when there is none.
-    func takeFirst(_ body: (UnsafeRawBufferPointer) -> Void) -> Bool {
+    /// Lends the parts of the first block in the order of the wire, and drops it; false when there
+    /// is none.
+    @inline(__always)
+    func takeFirst(
+        _ body: (
+            _ pseudo: UnsafeRawBufferPointer,
+            _ origin: UnsafeRawBufferPointer,
+            _ regular: UnsafeRawBufferPointer
+        ) -> Void
+    ) -> Bool {
         guard !store.isEmpty else { return false }
         let count = store.withUnsafeBytes { bytes in
-            let count = Int(UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)))
-            body(UnsafeRawBufferPointer(rebasing: bytes[4..<4 + count]))
-            return count
+            let block = bytes.loadUnaligned(as: PendingBlock.self)
+            let fields = UnsafeRawBufferPointer(rebasing: bytes[PendingBlock.byteCount...])
+            let (first, last) = (Int(block.regularStart), Int(block.originStart))
+            body(
+                UnsafeRawBufferPointer(rebasing: fields[..<first]),
+                UnsafeRawBufferPointer(rebasing: fields[last..<Int(block.count)]),
+                UnsafeRawBufferPointer(rebasing: fields[first..<last])
+            )
+            return PendingBlock.byteCount + Int(block.count)
         }
-        store.consume(4 + count)
+        store.consume(count)
         return true
     }
 
