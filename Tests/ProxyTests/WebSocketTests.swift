@@ -253,7 +253,7 @@ struct WebSocketTests {
     func timeLimits(way: Way) throws {
         let bench = try WebSocketBench(
             way,
-            timeouts: RouteTimeouts(request: .milliseconds(200), streamIdle: .milliseconds(400))
+            timeouts: RouteTimeouts(request: .seconds(1), streamIdle: .milliseconds(1_200))
         )
         let (caller, server) = try bench.open()
         try bench.loop.until { caller.isOver && server.isOver }
