@@ -108,12 +108,14 @@ final class Peer: Connection {
 final class Application: Listener {
     private(set) var connections: [Peer] = []
     var serverTLS: TLSContext?
+    var applicationProtocols: ALPNSet = .http1
     var onConnection: ((Peer) -> Void)?
 
     override func onAccept(_ socket: consuming AcceptedSocket) {
         do {
+            let protocols = applicationProtocols
             let tls = try serverTLS.map { context throws(TLSError) in
-                try TLSConnection(context: context, applicationProtocols: .http1)
+                try TLSConnection(context: context, applicationProtocols: protocols)
             }
             let peer = try Peer(loop: loop, accepted: socket, tls: tls)
             connections.append(peer)

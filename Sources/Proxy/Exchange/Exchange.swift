@@ -60,12 +60,14 @@ final class Exchange: TimerTarget {
     private var resolving: UpstreamCluster?
     private var trace: TraceContext
     private var attempts = 0
-    private var requestEnded = false
+    private(set) var requestEnded = false
     private var isReplayComplete = true
     private var tunnel = Tunnel.none
     private var responsePaused = false
     private var startedAt = MonotonicTime(nanoseconds: 0)
     private(set) var lastActivity = MonotonicTime(nanoseconds: 0)
+    /// The target's limit; still valid when the exchange is over, for what is left to be sent of it.
+    private(set) var idleNanoseconds = Exchange.idleNanosecondsWithoutTarget
     private var status = 0
     private var requestBytes: UInt64 = 0
     private var responseBytes: UInt64 = 0
@@ -93,10 +95,9 @@ final class Exchange: TimerTarget {
         }
     }
 
-    /// Nothing has moved for the target's idle limit.
+    /// When nothing has moved for the target's idle limit.
     var idleDeadline: MonotonicTime {
-        guard let target else { return lastActivity + .seconds(300) }
-        return lastActivity.advanced(byNanoseconds: target.streamIdleNanoseconds)
+        lastActivity.advanced(byNanoseconds: idleNanoseconds)
     }
 
     /// The head is complete; it stays valid and unchanged by the stream until the exchange finishes.
@@ -186,6 +187,8 @@ final class Exchange: TimerTarget {
         state = .requesting
         renewDeadline()
         stream.sendHead(head)
+        // A stream that cannot take the request says so at once, and the exchange is elsewhere.
+        guard upstream === stream else { return }
         if !replay.isEmpty { replay.withSpan { stream.sendBody($0) } }
         if requestEnded {
             stream.sendEnd(trailers: nil)
@@ -302,6 +305,7 @@ final class Exchange: TimerTarget {
             return fail(error)
         }
         self.target = target
+        idleNanoseconds = target.streamIdleNanoseconds
         let fields = head.fields
         fields.removeHopByHop()
         fields.removeAll(.xForwardedClientCert)
@@ -373,6 +377,7 @@ final class Exchange: TimerTarget {
         }
         worker.metrics.add(.retries, direction, label: label)
         state = .waiting
+        if !requestEnded { downstream.pauseRequestBody() }
         guard let target else { preconditionFailure("an attempt needs a target") }
         attempt(target)
     }
@@ -530,6 +535,8 @@ final class Exchange: TimerTarget {
             head: head
         )
     }
+
+    private static let idleNanosecondsWithoutTarget: UInt64 = 300_000_000_000
 
     override func onTimer(_ timer: Timer) {
         guard state != .idle else { return }
