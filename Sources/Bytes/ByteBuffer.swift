@@ -80,6 +80,29 @@ public final class ByteBuffer {
         end &+= 2
     }
 
+    /// Appends `name: value` and CR LF.
+    public func appendLine(name: Span<UInt8>, value: Span<UInt8>) {
+        let nameCount = name.count
+        let valueCount = value.count
+        reserve(nameCount + valueCount + 4)
+        var target = base.unsafelyUnwrapped + end
+        name.withUnsafeBytes { name in
+            if let source = name.baseAddress {
+                target.copyMemory(from: source, byteCount: nameCount)
+            }
+        }
+        target += nameCount
+        target.storeBytes(of: UInt16(littleEndian: 0x203A), as: UInt16.self)
+        target += 2
+        value.withUnsafeBytes { value in
+            if let source = value.baseAddress {
+                target.copyMemory(from: source, byteCount: valueCount)
+            }
+        }
+        (target + valueCount).storeBytes(of: UInt16(littleEndian: 0x0A0D), as: UInt16.self)
+        end &+= nameCount &+ valueCount &+ 4
+    }
+
     /// Appends a copy of an array.
     ///
     /// Not for the request path.

@@ -59,10 +59,9 @@ public final class FieldBlock {
     /// Appends a field whose name the caller has already recognised.
     public func append(_ known: FieldName, name: Span<UInt8>, value: Span<UInt8>) {
         let start = store.count
-        store.append(name)
-        store.append(": ")
-        store.append(value)
-        add(known, start: start, nameCount: name.count, valueCount: value.count)
+        store.appendLine(name: name, value: value)
+        checkSize()
+        insert(known, start: start, nameCount: name.count, valueCount: value.count)
     }
 
     /// Appends a whole line that already reads `Name: value CRLF`, the first `nameCount` bytes
@@ -240,6 +239,34 @@ public final class FieldBlock {
         _ body: (Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
         try store.withSpan(valueRange(at: index), body)
+    }
+
+    /// Lends name and value of each field that is not removed, in order.
+    ///
+    /// Inlined, and one look at the table per field: encoders of other versions read every field of
+    /// every head through here.
+    @inlinable
+    public func forEach(_ body: (FieldName, Span<UInt8>, Span<UInt8>) -> Void) {
+        var index = 0
+        while let line = keptLine(from: &index) {
+            let name = FieldName(rawValue: UInt8(truncatingIfNeeded: line.kind)) ?? .other
+            store.withSpan(line.nameRange) { text in
+                store.withSpan(line.valueRange) { body(name, text, $0) }
+            }
+        }
+    }
+
+    /// The first line at or after `index` that is not removed; moves `index` behind it.
+    @usableFromInline
+    func keptLine(from index: inout Int) -> FieldLine? {
+        while index < table.count / 2 {
+            let kind = table[index * 2 + 1]
+            index += 1
+            if kind & FieldBlock.removedBit == 0 {
+                return FieldLine(place: table[index * 2 - 2], kind: kind)
+            }
+        }
+        return nil
     }
 
     /// Whether the value at `index` is exactly `literal`.

@@ -20,7 +20,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case authorization, cookie, setCookie, cacheControl, contentType, contentEncoding
     case date, server, userAgent, accept, retryAfter, location
     case idempotencyKey, grpcTimeout, grpcStatus, grpcMessage
-    case secWebSocketKey, secWebSocketAccept
+    case secWebSocketKey, secWebSocketAccept, secWebSocketVersion
     // From sidecar to sidecar: the version the application spoke, see HTTP2.
     case meshOrigin
 
@@ -80,6 +80,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         case .grpcMessage: "grpc-message"
         case .secWebSocketKey: "Sec-WebSocket-Key"
         case .secWebSocketAccept: "Sec-WebSocket-Accept"
+        case .secWebSocketVersion: "Sec-WebSocket-Version"
         case .meshOrigin: "mesh-origin"
         }
     }

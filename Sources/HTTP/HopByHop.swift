@@ -59,7 +59,7 @@ extension FieldName {
             .via, .authorization, .cookie, .setCookie, .cacheControl, .contentType,
             .contentEncoding, .date, .server, .userAgent, .accept, .retryAfter, .location,
             .idempotencyKey, .grpcTimeout, .grpcStatus, .grpcMessage, .secWebSocketKey,
-            .secWebSocketAccept:
+            .secWebSocketAccept, .secWebSocketVersion:
             true
         case .other, .transferEncoding, .connection, .keepAlive, .te, .upgrade, .proxyConnection,
             .proxyAuthenticate, .proxyAuthorization, .http2Settings, .meshOrigin:

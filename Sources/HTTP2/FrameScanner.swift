@@ -53,6 +53,14 @@ struct FrameScanner {
         let skip = min(skipped, bytes.count - offset)
         offset += skip
         skipped -= skip
+        if partialCount == 0, bytes.count - offset >= FrameHeader.byteCount {
+            // Nearly every header comes whole.
+            let word = bytes.withUnsafeBytes {
+                $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            }
+            offset += FrameHeader.byteCount
+            return found(UInt64(bigEndian: word), bytes[offset - 1])
+        }
         while offset < bytes.count {
             let byte = bytes[offset]
             offset += 1
@@ -63,18 +71,23 @@ struct FrameScanner {
             }
             partialCount = 0
             let word = partial
-            let header = FrameHeader(
-                length: Int(word >> 40),
-                type: UInt8(truncatingIfNeeded: word >> 32),
-                flags: UInt8(truncatingIfNeeded: word >> 24),
-                stream: (UInt32(truncatingIfNeeded: word << 8) | UInt32(byte)) & 0x7FFF_FFFF
-            )
             partial = 0
-            skipped = header.length
-            isHeadPayload = header.type == FrameType.headers || header.type == FrameType.continuation
-            if isHeadPayload { isBlockOpen = !header.endsHeaders }
-            return header
+            return found(word, byte)
         }
         return nil
+    }
+
+    /// A header, of its first eight bytes and its last.
+    private mutating func found(_ word: UInt64, _ last: UInt8) -> FrameHeader {
+        let header = FrameHeader(
+            length: Int(word >> 40),
+            type: UInt8(truncatingIfNeeded: word >> 32),
+            flags: UInt8(truncatingIfNeeded: word >> 24),
+            stream: (UInt32(truncatingIfNeeded: word << 8) | UInt32(last)) & 0x7FFF_FFFF
+        )
+        skipped = header.length
+        isHeadPayload = header.type == FrameType.headers || header.type == FrameType.continuation
+        if isHeadPayload { isBlockOpen = !header.endsHeaders }
+        return header
     }
 }

@@ -154,7 +154,7 @@ extension HTTP2Connection {
 
     fileprivate func streamClosed(_ number: Int32, _ code: UInt32) -> Int32 {
         guard let stream = stream(number) else { return 0 }
-        if block.stream === stream { block.stream = nil }
+        if block.stream === stream { block.wanting = nil }
         stream.state.insert(.isClosed)
         let isComplete =
             stream.state.contains(.hasEnded) || stream.state.contains(.owesEnd)
@@ -198,7 +198,11 @@ extension HTTP2Connection {
         switch header.type {
         case FrameType.data, FrameType.headers:
             floods.countSentMessageFrame()
-            guard header.flags & 0x1 != 0, let stream = stream(header.stream_id) else { break }
+            let stream = stream(header.stream_id)
+            if header.type == FrameType.headers, let output {
+                writeHead(header, of: stream, to: output)
+            }
+            guard header.flags & 0x1 != 0, let stream else { break }
             stream.state.insert(.hasSentEnd)
             if stream.state.contains(.discards), !stream.state.contains(.hasEnded) {
                 cut(stream, HTTP2ErrorCode.noError)
@@ -218,14 +222,13 @@ extension HTTP2Connection {
         return 0
     }
 
-    /// A head that is larger than nghttp2 sends would leave its stream waiting for ever.
+    /// A head that will not be sent, as its stream is ending.
     fileprivate func notSent(_ frame: UnsafePointer<nghttp2_frame>, _ code: Int32) -> Int32 {
         let header = frame.pointee.hd
-        guard role == .server, header.type == FrameType.headers,
-            code == NGHTTP2_ERR_FRAME_SIZE_ERROR.rawValue, let stream = stream(header.stream_id)
-        else { return 0 }
-        stream.failure = .malformed(reason: "head_too_large_to_send")
-        cut(stream, HTTP2ErrorCode.internalError)
+        guard header.type == FrameType.headers, let stream = stream(header.stream_id) else {
+            return 0
+        }
+        _ = stream.heads.takeFirst { _, _, _ in }
         return 0
     }
 

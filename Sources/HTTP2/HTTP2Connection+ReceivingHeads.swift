@@ -30,8 +30,10 @@ struct HeaderBlock {
         static let isFromHTTP1 = Marks(rawValue: 1 << 8)
     }
 
-    /// Where the fields go, or nil when nobody wants them.
-    var stream: HTTP2Stream?
+    /// Where the fields go, or nil when nobody wants them; the connection has it among its streams,
+    /// and clears this before it goes.
+    var wanting: Unmanaged<HTTP2Stream>?
+    var stream: HTTP2Stream? { wanting?.takeUnretainedValue() }
     var kind = Kind.request
     var marks: Marks = []
     var bytes = 0
@@ -66,7 +68,7 @@ extension HTTP2Connection {
     }
 
     private func begin(_ kind: HeaderBlock.Kind, _ stream: HTTP2Stream?) {
-        block.stream = stream
+        block.wanting = stream.map { Unmanaged.passUnretained($0) }
         block.kind = kind
         block.marks = []
         block.bytes = 0
@@ -94,12 +96,19 @@ extension HTTP2Connection {
             pendingError = .flood(.headerBytes)
             return Int32(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
         }
-        guard let stream = block.stream, block.refusal == nil, block.malformed == nil else {
+        guard let wanting = block.wanting, block.refusal == nil, block.malformed == nil else {
             return 0
         }
         guard isWithinLimits() else { return 0 }
-        let name = Span<UInt8>(_unsafeBytes: name)
-        let value = Span<UInt8>(_unsafeBytes: value)
+        // Not retained for each field: nothing of the owner's runs meanwhile.
+        wanting._withUnsafeGuaranteedRef {
+            add(Span(_unsafeBytes: name), Span(_unsafeBytes: value), to: $0)
+        }
+        return 0
+    }
+
+    @inline(__always)
+    private func add(_ name: Span<UInt8>, _ value: Span<UInt8>, to stream: HTTP2Stream) {
         if name[0] == UInt8(ascii: ":") {
             if block.kind == .request {
                 addRequestPseudoField(name, value, stream)
@@ -118,7 +127,6 @@ extension HTTP2Connection {
                 addHeadField(known, name, value, stream)
             }
         }
-        return 0
     }
 
     private func isWithinLimits() -> Bool {
@@ -213,7 +221,6 @@ extension HTTP2Connection {
         _ stream: HTTP2Stream
     ) {
         let isRequest = block.kind == .request
-        let fields = isRequest ? stream.requestHead.fields : stream.responseHead.fields
         switch known {
         case .host:
             if isRequest { return addHost(name, value, stream.requestHead) }
@@ -238,7 +245,11 @@ extension HTTP2Connection {
                 return
             }
         }
-        append(known, name, value, to: fields)
+        if isRequest {
+            append(known, name, value, to: stream.requestHead.fields)
+        } else {
+            append(known, name, value, to: stream.responseHead.fields)
+        }
     }
 
     /// `:authority` and Host must name the same (RFC 9113 §8.3.1): one of them is routed by here, and
@@ -281,8 +292,12 @@ extension HTTP2Connection {
         guard block.names != nil else { return fields.append(known, name: name, value: value) }
         let scratch = memory.scratch
         scratch.clear()
-        scratch.append(name)
-        block.names?.restore(scratch)
+        _ = scratch.appendUnsafe(minimum: name.count) { free in
+            name.withUnsafeBytes { free.copyMemory(from: $0) }
+            let text = free.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self)
+            block.names?.restore(text, name.count)
+            return name.count
+        }
         scratch.withSpan { fields.append(known, name: $0, value: value) }
     }
 
@@ -296,7 +311,7 @@ extension HTTP2Connection {
     /// The block is complete and nghttp2 has found nothing wrong with it.
     func endBlock(endsStream: Bool) {
         guard let stream = block.stream else { return }
-        block.stream = nil
+        block.wanting = nil
         dropNames()
         if let reason = block.malformed { return refuse(stream, reason) }
         switch block.kind {

@@ -40,9 +40,14 @@ open class HTTP2Connection {
     @exclusivity(unchecked) private var scanner: FrameScanner
     /// The header block that is being received.
     @exclusivity(unchecked) var block = HeaderBlock()
-    @exclusivity(unchecked) private var streams: [HTTP2Stream] = []
+    /// Encodes header blocks; made for the first of them, and again after rest.
+    @exclusivity(unchecked) private var encoder: HeaderEncoder?
+    /// Size of the peer's table as we told it, and whether we used it.
+    @exclusivity(unchecked) private var toldTableSize = defaultTableBytes
+    @exclusivity(unchecked) private var hasUsedTable = false
+    @exclusivity(unchecked) private var streams: ContiguousArray<HTTP2Stream> = []
     /// Streams whose owner is owed a callback.
-    @exclusivity(unchecked) private var attention: [HTTP2Stream] = []
+    @exclusivity(unchecked) private var attention: ContiguousArray<HTTP2Stream> = []
     /// Output that was made outside `appendOutput`: the preface, the last GOAWAY.
     @exclusivity(unchecked) private var early: ByteBuffer?
     /// Where frames go while `appendOutput` runs, and how much it may hold.
@@ -281,6 +286,7 @@ open class HTTP2Connection {
     public func releaseMemory() {
         guard error == nil, frozen == nil, streams.isEmpty, !hasOutput else { return }
         block = HeaderBlock()
+        dropEncoder()
         streams = []
         attention = []
         frozen = arena.freeze()
@@ -322,6 +328,7 @@ extension HTTP2Connection {
         nghttp2_session_set_stream_user_data(session, stream.number, nil)
         nghttp2_submit_rst_stream(session, 0, stream.number, code)
         stream.state.insert(.isClosed)
+        stream.heads.clear()
         dropHeld(stream)
         stream.state.remove(.owesEnd)
         attend(stream)
@@ -386,7 +393,30 @@ extension HTTP2Connection {
         memory.give(outgoing)
     }
 
+    /// The encoder of header blocks.
+    func headerEncoder() -> HeaderEncoder {
+        if let encoder { return encoder }
+        let made = HeaderEncoder(
+            memory.headerNames,
+            sizeLimit: settings.headerTableBytes,
+            peerLimit: Int(peerSetting(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE)),
+            told: toldTableSize,
+            resets: hasUsedTable
+        )
+        encoder = made
+        return made
+    }
+
+    /// Gives the encoder back: the next one tells the peer to empty its table.
+    private func dropEncoder() {
+        guard let encoder else { return }
+        toldTableSize = encoder.tableSize
+        hasUsedTable = encoder.isInUse
+        self.encoder = nil
+    }
+
     func noteSettings() {
+        encoder?.setPeerLimit(Int(peerSetting(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE)))
         hasSettings = true
         let most = peerSetting(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
         peerStreamsMax = Int(min(most, UInt32(Int32.max)))
@@ -450,19 +480,17 @@ extension HTTP2Connection {
         isBusy = true
         output = buffer
         outputMax = bytes
-        var isInsideHeaders = false
-        while isInsideHeaders || buffer.count < bytes {
+        while buffer.count < bytes {
             var start: UnsafePointer<UInt8>?
             let count = nghttp2_session_mem_send(session, &start)
             guard count > 0, let start else {
                 if count < 0 { pendingError = pendingError ?? HTTP2Connection.error(of: count) }
                 break
             }
-            buffer.append(rawBytes: UnsafeRawBufferPointer(start: start, count: count))
-            // A header block must stay whole, the next part is in nghttp2's buffer.
-            isInsideHeaders =
-                (start[3] == FrameType.headers || start[3] == FrameType.continuation)
-                && start[4] & 0x4 == 0
+            // `sent` has written a head already; the client's preface has a space there.
+            if start[3] != FrameType.headers {
+                buffer.append(rawBytes: UnsafeRawBufferPointer(start: start, count: count))
+            }
         }
         output = nil
         isBusy = false
@@ -485,6 +513,7 @@ extension HTTP2Connection {
 
     /// Calls back what is owed to the owners of streams.
     private func settle() {
+        guard !attention.isEmpty else { return }
         isBusy = true
         var index = 0
         while index < attention.count {
@@ -593,6 +622,7 @@ extension HTTP2Connection {
     }
 
     private func forget(_ stream: HTTP2Stream) {
+        if block.stream === stream { block.wanting = nil }
         stream.connection = nil
         dropHeld(stream)
         dropOutgoing(stream)
@@ -610,5 +640,7 @@ extension HTTP2Connection {
     private static let earlyBytesMax = 16 << 10
 }
 
+/// RFC 9113 §6.5.2: the table of a peer that has not said otherwise.
+private let defaultTableBytes = 4 << 10
 /// Bytes of the client's preface (RFC 9113 §3.4).
 private let prefaceBytes = 24

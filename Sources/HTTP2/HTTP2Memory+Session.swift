@@ -15,10 +15,10 @@ extension HTTP2Memory {
         // Back-pressure is that we say ourselves what was taken.
         nghttp2_option_set_no_auto_window_update(option, 1)
         nghttp2_option_set_no_closed_streams(option, 1)
-        nghttp2_option_set_max_deflate_dynamic_table_size(option, settings.headerTableBytes)
+        // It encodes nothing: see `HeaderEncoder`.
+        nghttp2_option_set_max_deflate_dynamic_table_size(option, 0)
         nghttp2_option_set_max_reserved_remote_streams(option, 0)
         nghttp2_option_set_max_outbound_ack(option, settings.unreadAnswersMax)
-        nghttp2_option_set_max_send_header_block_length(option, HTTP2Memory.sentBlockBytesMax)
         // Counted here, beside what the peer does that is useful; nghttp2's own limits read a clock,
         // or end the connection without a word why.
         mesh_nghttp2_option_set_stream_reset_rate_limit(option, .max, .max)
@@ -71,7 +71,4 @@ extension HTTP2Memory {
         nghttp2_submit_settings(session, 0, entries, entries.count)
         nghttp2_session_set_local_window_size(session, 0, 0, Int32(settings.connectionWindow))
     }
-
-    /// A head as large as our limits let in, with room for what is added.
-    private static let sentBlockBytesMax = 1 << 20
 }

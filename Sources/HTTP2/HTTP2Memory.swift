@@ -8,13 +8,12 @@ import CNGHTTP2
 public final class HTTP2Memory {
     let callbacks: OpaquePointer
     let provider = makeDataProvider()
-    /// Where the fields of a head are listed for nghttp2, which copies them at once.
-    let fieldList = FieldList()
+    let headerNames = HeaderNames()
     /// A name or value that is put together on the way.
     let scratch = ByteBuffer()
     /// A status code.
     let digits = ByteBuffer(capacity: 32)
-    private var buffers: [ByteBuffer] = []
+    @exclusivity(unchecked) private var buffers: ContiguousArray<ByteBuffer> = []
     private let frameBuffer = UnsafeMutableRawPointer.allocate(
         byteCount: SessionArena.frameBufferBytes,
         alignment: 16
@@ -71,44 +70,4 @@ public final class HTTP2Memory {
     private static let regionArenas = 64
     private static let buffersMax = 32
     private static let retainedBytesMax = 256 << 10
-}
-
-/// A growable array of nghttp2's name-value pairs.
-final class FieldList {
-    private var base: UnsafeMutablePointer<nghttp2_nv>
-    private var capacity = 64
-    private(set) var count = 0
-
-    init() { base = .allocate(capacity: capacity) }
-
-    deinit { base.deallocate() }
-
-    var start: UnsafeMutablePointer<nghttp2_nv> { base }
-
-    func clear() { count = 0 }
-
-    /// Adds a pair that must stay where it is until the list is submitted.
-    func add(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, flags: UInt8) {
-        if count == capacity { grow() }
-        base[count] = nghttp2_nv(
-            name: bytes(name),
-            value: bytes(value),
-            namelen: name.count,
-            valuelen: value.count,
-            flags: flags
-        )
-        count += 1
-    }
-
-    private func bytes(_ span: UnsafeRawBufferPointer) -> UnsafeMutablePointer<UInt8>? {
-        UnsafeMutablePointer(mutating: span.baseAddress?.assumingMemoryBound(to: UInt8.self))
-    }
-
-    private func grow() {
-        let wider = UnsafeMutablePointer<nghttp2_nv>.allocate(capacity: capacity * 2)
-        wider.update(from: base, count: count)
-        base.deallocate()
-        base = wider
-        capacity *= 2
-    }
 }

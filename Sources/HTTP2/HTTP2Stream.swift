@@ -71,6 +71,8 @@ open class HTTP2Stream {
     /// Body that waits to be sent.
     var outgoing: ByteBuffer?
     var outgoingTrailers: FieldBlock?
+    /// Heads and trailers that wait for their frames.
+    let heads = PendingHeads()
     /// Body that came while paused.
     var held: ByteBuffer?
     /// The window we gave the peer, and what it used since the window last grew.
@@ -205,6 +207,7 @@ open class HTTP2Stream {
         responseHead.clear()
         trailers.clear()
         outgoingTrailers?.clear()
+        heads.clear()
         state = []
         number = 0
         failure = nil
@@ -220,5 +223,6 @@ open class HTTP2Stream {
         responseHead.release()
         trailers.release()
         outgoingTrailers = nil
+        heads.release()
     }
 }

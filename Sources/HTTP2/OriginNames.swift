@@ -35,22 +35,22 @@ struct OriginNames {
         last = .lower
     }
 
-    /// Gives the name in `buffer`, which is in lower case, the letters it had.
-    mutating func restore(_ buffer: ByteBuffer) {
+    /// Gives the name of `count` bytes at `name`, which is in lower case, the letters it had.
+    mutating func restore(_ name: UnsafeMutablePointer<UInt8>, _ count: Int) {
         skip()
         switch last {
         case .lower: break
         case .title:
             var isStart = true
-            for index in 0..<buffer.count {
-                let byte = buffer[index]
-                if isStart, isLower(byte) { buffer.set(byte & ~0x20, at: index) }
+            for index in 0..<count {
+                let byte = name[index]
+                if isStart, isLower(byte) { name[index] = byte & ~0x20 }
                 isStart = byte == UInt8(ascii: "-")
             }
         case .bits(let bits):
-            for index in 0..<min(buffer.count, 64) where bits &>> UInt64(index) & 1 != 0 {
-                let byte = buffer[index]
-                if isLower(byte) { buffer.set(byte & ~0x20, at: index) }
+            for index in 0..<min(count, 64) where bits &>> UInt64(index) & 1 != 0 {
+                let byte = name[index]
+                if isLower(byte) { name[index] = byte & ~0x20 }
             }
         }
     }
@@ -140,22 +140,69 @@ struct OriginPattern {
     }
 
     private func appendItem(_ name: Span<UInt8>) {
-        guard name.firstUppercase() != nil else { return buffer.append(UInt8(ascii: "l")) }
         var bits: UInt64 = 0
+        var hasUpper = false
         var isTitle = true
-        var isStart = true
-        for index in 0..<name.count {
-            let byte = name[index]
-            let isUpper = byte >= 0x41 && byte <= 0x5A
-            let isLetter = isUpper || (byte >= 0x61 && byte <= 0x7A)
-            if isLetter, isUpper != isStart { isTitle = false }
-            if isUpper, index < 64 { bits |= 1 << UInt64(index) }
-            isStart = byte == UInt8(ascii: "-")
+        // In words of eight letters, and a last one filled up with zeros: high bits mark letters.
+        var startsWord: UInt64 = 0x80
+        var index = 0
+        name.withUnsafeBytes { name in
+            while index < name.count {
+                var word: UInt64 = 0
+                if index &+ 8 <= name.count {
+                    word = name.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                } else {
+                    word = tail(name, index)
+                }
+                let isUpper = inRange(word, 0x41, 0x5A)
+                let isLetter = isUpper | inRange(word, 0x61, 0x7A)
+                let isDash = inRange(word, 0x2D, 0x2D)
+                let isStart = isDash &<< 8 | startsWord
+                startsWord = isDash &>> 56
+                if isUpper != isStart & isLetter { isTitle = false }
+                if isUpper != 0 {
+                    hasUpper = true
+                    // Moves the eight marks together (one multiplication, as they never meet).
+                    let marks = (isUpper &>> 7 &* 0x0102_0408_1020_4080) &>> 56
+                    if index < 64 { bits |= marks &<< UInt64(index) }
+                }
+                index &+= 8
+            }
         }
+        guard hasUpper else { return buffer.append(UInt8(ascii: "l")) }
         if isTitle { return buffer.append(UInt8(ascii: "t")) }
         guard bits != 0 else { return buffer.append(UInt8(ascii: "l")) }
         buffer.append(UInt8(ascii: "x"))
         buffer.append(hex: bits)
         buffer.append(UInt8(ascii: "."))
     }
+}
+
+/// The high bit of each byte that is ASCII and from `low` to `high`.
+@inline(__always)
+private func inRange(_ word: UInt64, _ low: UInt64, _ high: UInt64) -> UInt64 {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let ascii = word & (ones &* 0x7F)
+    let fromLow = ascii &+ ones &* (0x80 &- low)
+    let pastHigh = ascii &+ ones &* (0x7F &- high)
+    return fromLow & ~pastHigh & ~word & (ones &* 0x80)
+}
+
+/// The bytes from `index` on, fewer than eight, with zeros behind them.
+@inline(__always)
+private func tail(_ name: UnsafeRawBufferPointer, _ index: Int) -> UInt64 {
+    let count = name.count &- index
+    if name.count >= 8 {
+        let word = name.loadUnaligned(fromByteOffset: name.count &- 8, as: UInt64.self)
+        return word &>> UInt64((8 &- count) &* 8)
+    }
+    if count >= 4 {
+        // Two loads that may overlap: both have the same bits there.
+        let low = name.loadUnaligned(fromByteOffset: index, as: UInt32.self)
+        let high = name.loadUnaligned(fromByteOffset: name.count &- 4, as: UInt32.self)
+        return UInt64(low) | UInt64(high) &<< UInt64((count &- 4) &* 8)
+    }
+    var word: UInt64 = 0
+    for place in 0..<count { word |= UInt64(name[index &+ place]) &<< UInt64(place &* 8) }
+    return word
 }

@@ -517,11 +517,11 @@ public final class Worker {
                 endpoints: cluster.pools.map { pool in
                     WorkerReport.Endpoint(
                         address: pool.addressText,
-                        idle: pool.idleCount,
-                        leased: pool.leasedCount,
-                        dialing: pool.dialing,
-                        waiting: pool.waitingCount,
-                        connectFailures: pool.connectFailures
+                        idle: pool.all.reduce(0) { $0 + $1.idleCount },
+                        leased: pool.all.reduce(0) { $0 + $1.leasedCount },
+                        dialing: pool.all.reduce(0) { $0 + $1.dialing },
+                        waiting: pool.all.reduce(0) { $0 + $1.waitingCount },
+                        connectFailures: pool.all.reduce(0) { $0 + $1.connectFailures }
                     )
                 }
             )

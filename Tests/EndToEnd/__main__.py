@@ -1,6 +1,7 @@
 """Runs the end-to-end tests on built binaries.
 
-    python3 Tests/EndToEnd [--filter TEXT] [--long] [--binaries DIRECTORY] [--count FILE]
+    "$(deploy/lib/test-venv)" Tests/EndToEnd [--filter TEXT] [--long] [--binaries DIRECTORY]
+        [--count FILE]
 
 Prints one line per test; `--count` writes "PASSED FAILED" for deploy/test to add up.
 """

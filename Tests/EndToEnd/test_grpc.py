@@ -39,9 +39,9 @@ class Server(grpc.GenericRpcHandler):
         self._server.start()
 
     def stop(self):
-        over = self._server.stop(0)
+        # First the calls are cut, then their functions may return.
+        self._server.stop(0).wait(5)
         self.release.set()
-        over.wait()
 
     def service(self, details):
         name = details.method.rsplit("/", 1)[1]

@@ -36,17 +36,21 @@ struct Transcript: Equatable {
         return transcript
     }
 
-    /// Decodes responses to requests with `methods`; `closes` says that the connection ends then.
+    /// Decodes responses to requests with `methods`, which ask for a WebSocket if `webSocket`; `closes`
+    /// says that the connection ends then.
     static func responses(
         _ pieces: [[UInt8]],
         to methods: [HTTP.Method],
         limits: Limits = Limits(),
-        closes: Bool = false
+        closes: Bool = false,
+        webSocket: Bool = false
     ) -> Transcript {
         let decoder = ResponseDecoder(limits: limits)
         var transcript = Transcript()
         var waiting = methods[...]
-        if let method = waiting.popFirst() { decoder.expect(method: method) }
+        if let method = waiting.popFirst() {
+            decoder.expect(method: method, webSocket: webSocket)
+        }
         do throws(HTTP1Error) {
             for piece in pieces {
                 let span = piece.span
@@ -57,7 +61,7 @@ struct Transcript: Equatable {
                     transcript.add(event, span, decoder.trailers)
                     if event == .needMore { break }
                     if case .end = event, let method = waiting.popFirst() {
-                        decoder.expect(method: method)
+                        decoder.expect(method: method, webSocket: webSocket)
                     }
                 }
                 precondition(offset == span.count, "needMore must consume all input")

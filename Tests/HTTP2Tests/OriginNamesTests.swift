@@ -17,10 +17,12 @@ import Testing
     private func restored(_ value: String, _ names: [String]) -> [String]? {
         guard var origin = OriginNames(Array(value.utf8).span, ByteBuffer()) else { return nil }
         return names.map { name in
-            let buffer = ByteBuffer()
-            buffer.append(name.lowercased())
-            origin.restore(buffer)
-            return buffer.string
+            var bytes = Array(name.lowercased().utf8)
+            bytes.withUnsafeMutableBufferPointer { buffer in
+                guard let base = buffer.baseAddress else { return }
+                origin.restore(base, buffer.count)
+            }
+            return String(decoding: bytes, as: UTF8.self)
         }
     }
 

@@ -234,7 +234,7 @@ struct HTTP2FailureTests {
         )
         application.answerEach()
         let peer = try bench.caller()
-        let caller = HTTP2End(peer, .client)
+        let caller = ScriptedConnection(peer, .client)
         #expect(try bench.answers([caller.request()]) == ["200 ok"])
         // HEADERS without END_HEADERS for stream 3, then one byte of CONTINUATION at a time.
         peer.write([0, 0, 1, 1, 0, 0, 0, 0, 3, 0x82])

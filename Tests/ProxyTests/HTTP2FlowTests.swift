@@ -191,8 +191,8 @@ struct HTTP2FlowTests {
     func drain() throws {
         let application = try HTTP2Bench.inbound()
         let bench = application.bench
-        let idle = HTTP2End(try bench.inboundCaller(), .client)
-        let busy = HTTP2End(try bench.inboundCaller(), .client)
+        let idle = ScriptedConnection(try bench.inboundCaller(), .client)
+        let busy = ScriptedConnection(try bench.inboundCaller(), .client)
         application.server.answerEach()
         #expect(try bench.answers([idle.request(authority: "web")]) == ["200 ok"])
         for end in application.server.ends { end.onRequest = nil }
@@ -219,7 +219,7 @@ struct HTTP2FlowTests {
     func drainExpires() throws {
         let application = try HTTP2Bench.inbound()
         let bench = application.bench
-        let caller = HTTP2End(try bench.inboundCaller(), .client)
+        let caller = ScriptedConnection(try bench.inboundCaller(), .client)
         let running = caller.request(authority: "web")
         _ = try bench.request(application.server)
         bench.worker.take(.startDrain)
@@ -250,7 +250,7 @@ private struct HTTP2Bench {
 /// Sends a pattern on one stream as fast as it is taken, and compares it at the other end.
 private final class Pump: CustomStringConvertible {
     private let stream: ScriptedStream
-    private let end: HTTP2End
+    private let end: ScriptedConnection
     private let total: Int
     private var sent = 0
     private var hasEnded = false
@@ -258,7 +258,7 @@ private final class Pump: CustomStringConvertible {
     private(set) var received = 0
     private(set) var isEqual = true
 
-    init(from stream: ScriptedStream, _ end: HTTP2End, to other: ScriptedStream, total: Int) {
+    init(from stream: ScriptedStream, _ end: ScriptedConnection, to other: ScriptedStream, total: Int) {
         self.stream = stream
         self.end = end
         self.total = total
@@ -268,7 +268,7 @@ private final class Pump: CustomStringConvertible {
         }
     }
 
-    var description: String { "sent \(sent), received \(received), \(stream.failure, default: "")" }
+    var description: String { "sent \(sent), received \(received)" }
 
     func step() -> Bool {
         while sent < total, !stream.isCongested {

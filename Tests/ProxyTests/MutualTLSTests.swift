@@ -10,7 +10,7 @@ import Time
 @testable import Proxy
 
 /// Two workers on one loop: the caller's sidecar, mTLS, the service's sidecar, the service.
-private struct TwoHops {
+struct TwoHops {
     let authority: TestAuthority
     let web: ProxyBench
     let orders: ProxyBench
@@ -38,10 +38,15 @@ private struct TwoHops {
         try serve()
     }
 
-    func serve() throws {
+    func serve(
+        timeouts: RouteTimeouts = .default,
+        protocol: ServiceProtocol = .auto
+    ) throws {
         try web.serve(
             [.loopback(port: orders.inboundPort)],
-            security: .mutual([authority.id(Self.ordersPath)])
+            timeouts: timeouts,
+            security: .mutual([authority.id(Self.ordersPath)]),
+            protocol: `protocol`
         )
     }
 
@@ -202,6 +207,8 @@ struct MutualTLSTests {
     @Test("after a rotation new connections use the new certificate, open ones live on")
     func rotation() throws {
         let hops = try TwoHops()
+        // One exchange to a connection.
+        try hops.serve(protocol: .http1)
         let caller = try hops.web.caller()
         let inside = hops.application
         try hops.web.exchange(

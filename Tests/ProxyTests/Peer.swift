@@ -108,12 +108,12 @@ final class Peer: Connection {
 final class Application: Listener {
     private(set) var connections: [Peer] = []
     var serverTLS: TLSContext?
-    var applicationProtocols: ALPNSet = .http1
+    var protocols: ALPNSet = .http1
     var onConnection: ((Peer) -> Void)?
 
     override func onAccept(_ socket: consuming AcceptedSocket) {
         do {
-            let protocols = applicationProtocols
+            let protocols = protocols
             let tls = try serverTLS.map { context throws(TLSError) in
                 try TLSConnection(context: context, applicationProtocols: protocols)
             }

@@ -385,7 +385,7 @@ final class ProxyBench {
         }
         let mesh = Mirror(reflecting: worker).descendant("mesh") as? CompiledMesh
         for cluster in mesh?.clusters.values.map(\.self) ?? [] {
-            for pool in cluster.pools + cluster.pools.compactMap(\.http2) {
+            for pool in cluster.pools.flatMap(\.all) {
                 boxes.append(WeakBox(pool))
                 for kind in ["idle", "shared"] {
                     let connections =

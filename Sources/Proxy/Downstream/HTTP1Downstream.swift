@@ -75,6 +75,13 @@ final class HTTP1Downstream: DownstreamDriver {
         connection.finish()
     }
 
+    /// Where nothing else tells that bytes are missing, an end in good order must not be passed on.
+    override func truncated() {
+        guard reading == .tunnel, exchangeRuns else { return ended() }
+        exchange?.downstreamGone()
+        connection.abort()
+    }
+
     /// In a tunnel one direction may end before the other; the end comes with the last bytes.
     override func hungUp() {
         if reading != .tunnel { ended() }
@@ -239,7 +246,7 @@ final class HTTP1Downstream: DownstreamDriver {
     }
 
     func encodeHead(_ head: ResponseHead) {
-        if decoder.head.isWebSocket, reading == .body { answerWebSocket(head.status) }
+        if decoder.head.isWebSocket, reading == .body { answerWebSocket(head) }
         // Not read to its end: the rest of the request would be taken for the next one.
         if reading == .body || worker.isDraining { closesAfterResponse = true }
         responseFraming = ResponseEncoder.appendHead(
@@ -254,9 +261,12 @@ final class HTTP1Downstream: DownstreamDriver {
 
     /// Bytes that came before a refusal may be meant for the tunnel or be the next request: what they
     /// are is not ours to guess.
-    private func answerWebSocket(_ status: Int) {
-        if status == 101 {
+    private func answerWebSocket(_ head: ResponseHead) {
+        if head.status == 101 {
             reading = .tunnel
+            if head.version == .http2 {
+                WebSocketHandshake.complete(head, answering: decoder.head)
+            }
         } else if pending == nil, !hasEarlyBytes {
             decoder.refuseWebSocket()
             reading = .done

@@ -19,7 +19,8 @@ import Time
 final class HTTP2Downstream: DownstreamDriver {
     private let session: HTTP2ServerSession
     private var streams: ContiguousArray<HTTP2ServerStream> = []
-    private let keepAlive: HTTP2KeepAlive
+    /// There from the first stream until the connection rests.
+    private var keepAlive: HTTP2KeepAlive?
     private var isOver = false
     private var hasStartedShutdown = false
     /// Since when a head is being received; not moved by its later bytes, so that a caller which
@@ -38,7 +39,6 @@ final class HTTP2Downstream: DownstreamDriver {
             memory: worker.http2.memory,
             now: connection.loop.now
         )
-        keepAlive = HTTP2KeepAlive(session: session, connection: connection, worker: worker)
         super.init(connection: connection)
         session.driver = self
     }
@@ -51,7 +51,7 @@ final class HTTP2Downstream: DownstreamDriver {
 
     override func received(_ bytes: Span<UInt8>) {
         guard !isOver else { return }
-        keepAlive.noteReceived()
+        keepAlive?.noteReceived()
         hasBegunStream = false
         if let error = session.receive(bytes, now: connection.loop.now) { return fail(error) }
         if session.hasOutput { connection.queueFlush() }
@@ -107,7 +107,12 @@ final class HTTP2Downstream: DownstreamDriver {
         refreshDeadline()
     }
 
-    override func rest() { session.releaseMemory() }
+    override func rest() {
+        session.releaseMemory()
+        streams = []
+        keepAlive?.stop()
+        keepAlive = nil
+    }
 
     /// GOAWAY in two steps (RFC 9113 §6.8): peers learn before anything is refused.
     ///
@@ -205,7 +210,14 @@ final class HTTP2Downstream: DownstreamDriver {
         stream.forgetLingering()
         streams.append(stream)
         connection.noteServed()
-        keepAlive.arm()
+        armKeepAlive()
+    }
+
+    private func armKeepAlive() {
+        if let keepAlive { return keepAlive.arm() }
+        let made = HTTP2KeepAlive(session: session, connection: connection, worker: worker)
+        keepAlive = made
+        made.arm()
     }
 
     private func closeIfFinished() {
@@ -238,7 +250,8 @@ final class HTTP2Downstream: DownstreamDriver {
     private func close() {
         guard !isOver else { return }
         isOver = true
-        keepAlive.stop()
+        keepAlive?.stop()
+        keepAlive = nil
         session.close()
         session.driver = nil
     }
@@ -380,7 +393,10 @@ private final class HTTP2DownstreamStream: DownstreamStream {
 
     override func abort(_ failure: Failure) {
         hasEnded = true
-        stream.reset(failure.http2Code)
+        // RFC 8441 §5: so says HTTP/2 what TCP says by a reset.
+        stream.reset(
+            stream.requestHead.isWebSocket ? HTTP2ErrorCode.cancel : failure.http2Code
+        )
         stream.driver?.touched()
     }
 

@@ -88,12 +88,14 @@ final class Exchange: TimerTarget {
     var wantsRequestBody: Bool {
         switch state {
         case .idle, .waiting: false
-        // A tunnel begins with the answer that accepts it.
-        case .requesting where head.isWebSocket: false
         case .requesting, .responding:
-            if let upstream { !upstream.isCongested } else { false }
+            if let upstream, mayHaveBody { !upstream.isCongested } else { false }
         }
     }
+
+    /// A tunnel begins with the answer that accepts it: bytes that go on before, or after a refusal,
+    /// would be the next request to an endpoint in HTTP/1.1.
+    private var mayHaveBody: Bool { !head.isWebSocket || tunnel == .open || tunnel == .answered }
 
     /// When nothing has moved for the target's idle limit.
     var idleDeadline: MonotonicTime {
@@ -135,7 +137,7 @@ final class Exchange: TimerTarget {
 
     /// A piece of the request's body.
     func requestBody(_ bytes: Span<UInt8>) {
-        guard let upstream else { return }
+        guard let upstream, mayHaveBody else { return }
         lastActivity = worker.loop.now
         requestBytes &+= UInt64(bytes.count)
         keepForReplay(bytes)
@@ -187,12 +189,12 @@ final class Exchange: TimerTarget {
         state = .requesting
         renewDeadline()
         stream.sendHead(head)
-        // A stream that cannot take the request says so at once, and the exchange is elsewhere.
+        // Refused at once, it may already be on another stream, or over.
         guard upstream === stream else { return }
         if !replay.isEmpty { replay.withSpan { stream.sendBody($0) } }
         if requestEnded {
             stream.sendEnd(trailers: nil)
-        } else {
+        } else if mayHaveBody {
             downstream.resumeRequestBody()
         }
     }
@@ -222,6 +224,12 @@ final class Exchange: TimerTarget {
         lastActivity = worker.loop.now
         response.fields.removeHopByHop()
         if response.isInterim { return downstream.sendInterim(response) }
+        if head.isWebSocket, head.version == .http2, (200..<300).contains(response.status) {
+            // In HTTP/2 it would accept the tunnel (RFC 8441 §5).
+            let error = Malformation.ordinaryAnswerToWebSocket
+            worker.metrics.add(.malformedResponses, direction, label: error.reason)
+            return fail(.malformedResponse(error))
+        }
         state = .responding
         status = response.status
         replay.clear()
@@ -278,7 +286,7 @@ final class Exchange: TimerTarget {
 
     /// The upstream's backlog is gone.
     func upstreamRelieved() {
-        guard state != .idle, !requestEnded else { return }
+        guard state != .idle, !requestEnded, mayHaveBody else { return }
         downstream.resumeRequestBody()
     }
 
@@ -290,6 +298,7 @@ final class Exchange: TimerTarget {
         case .upstreamClosed(let reused):
             retryOrFail(failure, .closedBeforeResponse(connectionWasReused: reused))
         case .upstreamRefused: retryOrFail(failure, .refused)
+        case .upgradeUnsupported: tryOtherVersion(failure)
         default: fail(failure)
         }
     }
@@ -355,6 +364,10 @@ final class Exchange: TimerTarget {
             resolving = cluster
             return
         }
+        lease(from: next)
+    }
+
+    private func lease(from next: EndpointPool) {
         pool = next
         switch next.lease(for: self) {
         case .ready(let stream): upstreamReady(stream)
@@ -380,6 +393,13 @@ final class Exchange: TimerTarget {
         if !requestEnded { downstream.pauseRequestBody() }
         guard let target else { preconditionFailure("an attempt needs a target") }
         attempt(target)
+    }
+
+    /// HTTP/1.1 can carry what the endpoint does not take over HTTP/2; nothing was sent yet.
+    private func tryOtherVersion(_ failure: Failure) {
+        guard let next = pool?.forWebSockets() else { return fail(failure) }
+        state = .waiting
+        lease(from: next)
     }
 
     /// A full cluster or a missing certificate is the same a moment later.

@@ -76,6 +76,20 @@ struct Malformation {
         self.detail = detail
     }
 
+    /// A 101 that does not answer our key.
+    static let notTheWebSocketAskedFor = Malformation(
+        status: 502,
+        reason: "websocket_accept_mismatch",
+        detail: "The response is none to the WebSocket asked for."
+    )
+
+    /// A success that is not the WebSocket asked for, to a caller who would take it for that.
+    static let ordinaryAnswerToWebSocket = Malformation(
+        status: 502,
+        reason: "websocket_not_accepted",
+        detail: "The service answered a request for a WebSocket with something else."
+    )
+
     init(_ error: HTTP1Error) {
         self.init(status: error.status, reason: error.reason, detail: error.detail)
     }

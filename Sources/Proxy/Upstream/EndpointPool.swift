@@ -58,10 +58,11 @@ final class EndpointPool: TimerTarget {
     private(set) var owner: UpstreamCluster
     let socketAddress: SocketAddress
     let spoken: UpstreamProtocol
-    /// In plain text, where the version is the caller's: the same endpoint in HTTP/2.
-    private(set) var http2: EndpointPool?
-    /// The pool that this one is the `http2` of; it outlives this one.
-    private var http1: EndpointPool?
+    /// The same endpoint in the other version: in HTTP/2 where the version is the caller's, in HTTP/1.1
+    /// where it is negotiated, for what the endpoint does not take in HTTP/2.
+    private var companion: EndpointPool?
+    /// The pool that this one is the companion of; it outlives this one.
+    private var principal: EndpointPool?
     /// Until when it is taken for granted that the endpoint does not know HTTP/2.
     private var lacksHTTP2Until: MonotonicTime?
     let addressText: String
@@ -103,6 +104,8 @@ final class EndpointPool: TimerTarget {
     var leasedCount: Int { leased + tunnels + shared.count { !$0.isIdle } }
     var waitingCount: Int { waiters.count + waitingTunnels.count }
     var direction: Direction { owner.direction }
+    /// All pools of the endpoint: this one, and that of the other version.
+    var all: ContiguousArray<EndpointPool> { companion.map { [self, $0] } ?? [self] }
 
     /// Asks for a connection for `exchange`.
     func lease(for exchange: Exchange) -> Lease {
@@ -129,7 +132,7 @@ final class EndpointPool: TimerTarget {
 
     /// Closes the connection that was unused for longest; false when there is none.
     func closeOldestIdle() -> Bool {
-        if let http2, http2.closeOldestIdle() { return true }
+        if let companion, companion.closeOldestIdle() { return true }
         let oldest: UpstreamConnection
         if let first = idle.first {
             idle.removeFirst()
@@ -204,10 +207,25 @@ final class EndpointPool: TimerTarget {
             if worker.loop.now < until { return self }
             lacksHTTP2Until = nil
         }
-        if let http2 { return http2 }
-        let made = EndpointPool(owner: owner, address: socketAddress, spoken: .http2)
-        made.http1 = self
-        http2 = made
+        return makeCompanion(.http2)
+    }
+
+    /// The pool for a WebSocket that this one's endpoint does not take; nil where no other version may
+    /// be spoken.
+    func forWebSockets() -> EndpointPool? {
+        switch spoken {
+        case .negotiated: makeCompanion(.http1)
+        case .http2: principal
+        case .http1: nil
+        }
+    }
+
+    private func makeCompanion(_ spoken: UpstreamProtocol) -> EndpointPool {
+        if let companion { return companion }
+        let made = EndpointPool(owner: owner, address: socketAddress, spoken: spoken)
+        made.principal = self
+        made.isRetired = isRetired
+        companion = made
         return made
     }
 
@@ -218,7 +236,7 @@ final class EndpointPool: TimerTarget {
 
     /// Whether both lead to the same endpoint.
     func isSameEndpoint(as other: EndpointPool?) -> Bool {
-        self === other || http2 != nil && http2 === other
+        self === other || companion != nil && companion === other
     }
 
     /// The endpoint answered HTTP/2 with something else, or hung up without a word.
@@ -226,7 +244,7 @@ final class EndpointPool: TimerTarget {
     /// The latter counts only where HTTP/2 has never worked: so may a server end that restarts.
     func noteLacksHTTP2(hasAnswered: Bool) {
         guard hasAnswered || !hasSpokenHTTP2 else { return }
-        http1?.lacksHTTP2Until = worker.loop.now.advanced(
+        principal?.lacksHTTP2Until = worker.loop.now.advanced(
             byNanoseconds: ProxyLimits.lacksHTTP2Nanoseconds
         )
     }
@@ -239,7 +257,7 @@ final class EndpointPool: TimerTarget {
 
     /// Takes the pool over into a new snapshot's cluster.
     func move(to cluster: UpstreamCluster) {
-        http2?.move(to: cluster)
+        companion?.move(to: cluster)
         owner.connectionCount -= connections
         owner.pendingCount -= waitingCount
         owner = cluster
@@ -249,7 +267,7 @@ final class EndpointPool: TimerTarget {
 
     /// The endpoint is no longer configured.
     func retire() {
-        http2?.retire()
+        companion?.retire()
         isRetired = true
         closeIdle()
         forgetIfEmpty()
@@ -261,9 +279,9 @@ final class EndpointPool: TimerTarget {
             leased + dialing + tunnels == 0
         else { return }
         worker.loop.timers.cancel(sweep)
-        http1?.http2 = nil
-        http1?.forgetIfEmpty()
-        guard http2 == nil else { return }
+        principal?.companion = nil
+        principal?.forgetIfEmpty()
+        guard companion == nil else { return }
         owner.forget(self)
     }
 

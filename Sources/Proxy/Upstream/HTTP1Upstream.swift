@@ -25,6 +25,8 @@ final class HTTP1Upstream: UpstreamDriver {
     private var requestFraming = BodyLength.none
     /// The WebSocket was accepted.
     private var isTunnel = false
+    /// What must answer the key of a WebSocket's request, where the key is ours.
+    private var expectedAccept: ByteBuffer?
     private var isPausedByExchange = false
     private var leasedInTurn: UInt64 = 0
     /// Whether the end that came behind `pending` was a truncation; nil when none came.
@@ -63,6 +65,12 @@ final class HTTP1Upstream: UpstreamDriver {
         requestFraming = head.bodyLength
         isTunnel = false
         decoder.expect(method: head.method, webSocket: head.isWebSocket)
+        expectedAccept = nil
+        if head.isWebSocket, head.version == .http2 {
+            var random = worker.random
+            expectedAccept = WebSocketHandshake.complete(head, generator: &random)
+            worker.random = random
+        }
         RequestEncoder.appendHead(head, bodyLength: head.bodyLength, to: connection.writeBuffer())
     }
 
@@ -216,8 +224,7 @@ final class HTTP1Upstream: UpstreamDriver {
                     return endResponse(hasTrailers: hasTrailers)
                 }
             } catch {
-                worker.metrics.add(.malformedResponses, pool.direction, label: error.reason)
-                return fail(.malformedResponse(Malformation(error)))
+                return refuse(Malformation(error))
             }
         }
     }
@@ -226,7 +233,16 @@ final class HTTP1Upstream: UpstreamDriver {
         let head = decoder.head
         if !head.isInterim { keepAlive = head.wantsKeepAlive }
         if head.status == 101 { isTunnel = true }
+        if head.status == 101, let accept = expectedAccept, !WebSocketHandshake.check(head, accept)
+        {
+            return refuse(.notTheWebSocketAskedFor)
+        }
         exchange?.responseHead(head)
+    }
+
+    private func refuse(_ error: Malformation) {
+        worker.metrics.add(.malformedResponses, pool.direction, label: error.reason)
+        fail(.malformedResponse(error))
     }
 
     private func endResponse(hasTrailers: Bool) {
@@ -254,6 +270,10 @@ final class HTTP1Upstream: UpstreamDriver {
             phase = .over
             if reusable || responseEnded {
                 connection.finish()
+            } else if isTunnel {
+                // An end in good order would say that all bytes have come.
+                connection.reset()
+                connection.leavePlace()
             } else {
                 connection.abort()
                 connection.leavePlace()

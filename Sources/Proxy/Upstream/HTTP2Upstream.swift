@@ -177,7 +177,7 @@ final class HTTP2Upstream: UpstreamDriver {
 
     /// The stream is over, whether it was ever opened or not.
     func streamClosed(_ stream: HTTP2ClientStream) {
-        deferred.removeAll { $0 === stream }
+        if !deferred.isEmpty { deferred.removeAll { $0 === stream } }
         exchangesServed += 1
         leased -= 1
         stream.driver = nil

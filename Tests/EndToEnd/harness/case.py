@@ -20,7 +20,7 @@ is_long = False
 def prebuilt():
     """Where the binaries under test are."""
     if binaries is None:
-        raise RuntimeError("run the tests by 'python3 Tests/EndToEnd'")
+        raise RuntimeError("run the tests by deploy/test")
     return binaries
 
 

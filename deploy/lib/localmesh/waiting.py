@@ -25,3 +25,14 @@ def eventually(condition, what, seconds=20.0):
             raise NotInTime(f"not within {seconds:g} s: {what}; last seen: {last!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+def unchanged(value, what, seconds=20.0):
+    """The first truthy `value()` that is still the same 0.3 s later."""
+    deadline, last = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        before, last = last, value()
+        if last and last == before:
+            return last
+        time.sleep(0.3)
+    raise NotInTime(f"not within {seconds:g} s: {what}; last seen: {last!r}")

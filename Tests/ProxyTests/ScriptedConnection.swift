@@ -85,7 +85,7 @@ final class ScriptedStream: HTTP2Stream {
 
 /// A raw end of an HTTP/2 connection: the test opens or answers streams, and nothing happens by
 /// itself but what the protocol demands.
-final class HTTP2End: HTTP2Connection {
+final class ScriptedConnection: HTTP2Connection {
     let peer: Peer
     private(set) var streams: [ScriptedStream] = []
     private(set) var goAways: [UInt32] = []
@@ -198,16 +198,16 @@ extension FieldBlock {
 /// The HTTP/2 connections of a scripted server.
 final class HTTP2Application {
     let application: Application
-    private(set) var ends: [HTTP2End] = []
+    private(set) var ends: [ScriptedConnection] = []
     /// Settings of the connections that follow.
     var settings = HTTP2Settings()
-    var onEnd: ((HTTP2End) -> Void)?
+    var onEnd: ((ScriptedConnection) -> Void)?
 
     init(_ application: Application) {
         self.application = application
-        application.applicationProtocols = .http2
+        application.protocols = .http2
         application.onConnection = { [unowned self] peer in
-            let end = HTTP2End(peer, .server, settings: settings)
+            let end = ScriptedConnection(peer, .server, settings: settings)
             ends.append(end)
             onEnd?(end)
         }
@@ -223,8 +223,8 @@ final class HTTP2Application {
 
 extension ProxyBench {
     /// A caller of the outbound listener that speaks HTTP/2 from its first byte.
-    func http2Caller(settings: HTTP2Settings = HTTP2Settings()) throws -> HTTP2End {
-        HTTP2End(try caller(), .client, settings: settings)
+    func http2Caller(settings: HTTP2Settings = HTTP2Settings()) throws -> ScriptedConnection {
+        ScriptedConnection(try caller(), .client, settings: settings)
     }
 
     func http2Application() throws -> HTTP2Application { HTTP2Application(try application()) }
