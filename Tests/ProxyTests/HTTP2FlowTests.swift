@@ -258,7 +258,12 @@ private final class Pump: CustomStringConvertible {
     private(set) var received = 0
     private(set) var isEqual = true
 
-    init(from stream: ScriptedStream, _ end: ScriptedConnection, to other: ScriptedStream, total: Int) {
+    init(
+        from stream: ScriptedStream,
+        _ end: ScriptedConnection,
+        to other: ScriptedStream,
+        total: Int
+    ) {
         self.stream = stream
         self.end = end
         self.total = total
