@@ -67,8 +67,10 @@ open class HTTP2Connection {
     @exclusivity(unchecked) private var awaitsPong = false
     @exclusivity(unchecked) private var isPeerLeaving = false
     @exclusivity(unchecked) private var hasSettings = false
-    /// What RFC 9113 §6.5.2 recommends at least; nghttp2 assumes it until the peer says more.
-    @exclusivity(unchecked) private var peerStreamsMax = 100
+    /// Client: streams the peer takes at once.
+    ///
+    /// What RFC 9113 §6.5.2 recommends at least, which nghttp2 assumes too, until the peer says more.
+    @exclusivity(unchecked) public private(set) var peerStreamsMax = 100
     @exclusivity(unchecked) private var takesExtendedConnect = false
     @exclusivity(unchecked) var hasUsedLastNumber = false
 

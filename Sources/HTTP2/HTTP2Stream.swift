@@ -172,7 +172,14 @@ open class HTTP2Stream {
     public func discardBody() {
         guard let connection, !state.contains(.discards) else { return }
         state.insert(.discards)
+        state.remove(.isPaused)
         connection.dropHeld(self)
+        if state.contains(.owesEnd) {
+            // It came while paused: nobody waits for it, and the stream may go.
+            state.remove(.owesEnd)
+            state.insert(.hasEnded)
+            connection.attend(self)
+        }
         if state.contains(.hasSentEnd), !state.contains(.isClosed), !state.contains(.hasEnded) {
             connection.cut(self, HTTP2ErrorCode.noError)
         }

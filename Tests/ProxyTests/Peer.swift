@@ -113,6 +113,7 @@ final class Application: Listener {
 
     override func onAccept(_ socket: consuming AcceptedSocket) {
         do {
+            let protocols = protocols
             let tls = try serverTLS.map { context throws(TLSError) in
                 try TLSConnection(context: context, applicationProtocols: protocols)
             }

@@ -2,6 +2,7 @@
 // what happens is decided by the test and not by a scheduler.
 
 import Bytes
+import HTTP2
 import MeshModel
 import MeshTesting
 import Reactor
@@ -73,7 +74,8 @@ final class ProxyBench {
         tcp: [(service: String, port: UInt16)] = [],
         interception: ProxyConfiguration.Interception? = nil,
         detection: DetectionSettings = .default,
-        accessLog: AccessLogLevel = .all
+        accessLog: AccessLogLevel = .all,
+        http2: HTTP2Limits = .default
     ) throws {
         let loop = try loop ?? EventLoop()
         self.loop = loop
@@ -91,6 +93,7 @@ final class ProxyBench {
             dataDirectory: "/nonexistent",
             accessLog: accessLog,
             limits: limits,
+            http2: http2,
             detection: detection,
             tcpListeners: tcp.map {
                 .init(listen: .loopback(port: 0), service: $0.service, port: $0.port)
@@ -373,18 +376,23 @@ final class ProxyBench {
                     as? DownstreamDriver
             else { continue }
             boxes.append(WeakBox(driver))
+            if let session = Mirror(reflecting: driver).descendant("session") as? HTTP2Connection {
+                boxes.append(WeakBox(session))
+            }
             if let exchange = Mirror(reflecting: driver).descendant("exchange") as? Exchange {
                 boxes.append(WeakBox(exchange))
             }
         }
         let mesh = Mirror(reflecting: worker).descendant("mesh") as? CompiledMesh
         for cluster in mesh?.clusters.values.map(\.self) ?? [] {
-            for pool in cluster.pools {
+            for pool in cluster.pools.flatMap(\.all) {
                 boxes.append(WeakBox(pool))
-                let idle =
-                    Mirror(reflecting: pool).descendant("idle")
-                    as? ContiguousArray<UpstreamConnection> ?? []
-                boxes += idle.map { WeakBox($0) }
+                for kind in ["idle", "shared"] {
+                    let connections =
+                        Mirror(reflecting: pool).descendant(kind)
+                        as? ContiguousArray<UpstreamConnection> ?? []
+                    boxes += connections.map { WeakBox($0) }
+                }
             }
         }
         return boxes

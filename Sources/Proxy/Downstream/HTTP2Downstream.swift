@@ -83,7 +83,7 @@ final class HTTP2Downstream: DownstreamDriver {
     override func refreshDeadline() {
         guard !isIdle else { return }
         var earliest = headDeadline ?? .distantFuture
-        for stream in streams { earliest = min(earliest, stream.exchange.idleDeadline) }
+        for stream in streams { earliest = min(earliest, stream.idleDeadline) }
         connection.setDeadline(at: earliest)
     }
 
@@ -93,9 +93,16 @@ final class HTTP2Downstream: DownstreamDriver {
             worker.metrics.add(.timeouts, connection.direction, label: "request_head")
             return terminate(HTTP2ErrorCode.enhanceYourCalm)
         }
-        for stream in streams where stream.exchange.idleDeadline <= now {
+        for stream in streams where stream.idleDeadline <= now {
+            if stream.exchange.state == .idle, stream.hasProgressed(now) { continue }
             worker.metrics.add(.timeouts, connection.direction, label: "stream_idle")
-            stream.exchange.expire(.streamIdleTimeout)
+            if stream.exchange.state == .idle {
+                // RFC 9113 §7: nobody is asked any more whether the caller wants it.
+                stream.reset(HTTP2ErrorCode.cancel)
+                connection.queueFlush()
+            } else {
+                stream.exchange.expire(.streamIdleTimeout)
+            }
         }
         refreshDeadline()
     }
@@ -121,7 +128,8 @@ final class HTTP2Downstream: DownstreamDriver {
         guard !isOver else { return }
         session.finishShutdown()
         connection.queueFlush()
-        closeIfFinished()
+        // An idle connection is closed next: its last GOAWAY must be in the buffer before.
+        willFlush()
     }
 
     override func expire() {
@@ -199,6 +207,7 @@ final class HTTP2Downstream: DownstreamDriver {
     private func add(_ stream: HTTP2ServerStream) {
         hasBegunStream = true
         stream.index = streams.count
+        stream.forgetLingering()
         streams.append(stream)
         connection.noteServed()
         armKeepAlive()
@@ -217,6 +226,8 @@ final class HTTP2Downstream: DownstreamDriver {
 
     private func terminate(_ code: UInt32) {
         guard !isOver else { return }
+        // What was answered in the last moment goes before GOAWAY, after which nothing does.
+        flushLast()
         session.terminate(code)
         flushLast()
         close()
@@ -270,6 +281,8 @@ final class HTTP2ServerStream: HTTP2Stream {
     var driver: HTTP2Downstream?
     /// Where the driver keeps it; maintained by the driver.
     var index: Int?
+    private var lingersUntil: MonotonicTime?
+    private var lingeringBytes: Int?
     private var stored: Exchange?
     private let worker: Worker
 
@@ -287,6 +300,27 @@ final class HTTP2ServerStream: HTTP2Stream {
         )
         stored = made
         return made
+    }
+
+    /// When nothing has moved for too long, be it that the exchange is over and its response waits
+    /// for a caller who takes none of it.
+    var idleDeadline: MonotonicTime {
+        exchange.state == .idle ? lingersUntil ?? exchange.idleDeadline : exchange.idleDeadline
+    }
+
+    /// The exchange is over: whether the caller took any of what is left since it was last asked.
+    func hasProgressed(_ now: MonotonicTime) -> Bool {
+        let before = lingeringBytes ?? .max
+        guard outstandingBytes < before else { return false }
+        lingeringBytes = outstandingBytes
+        lingersUntil = now.advanced(byNanoseconds: exchange.idleNanoseconds)
+        return true
+    }
+
+    /// Before the next request.
+    func forgetLingering() {
+        lingeringBytes = nil
+        lingersUntil = nil
     }
 
     /// Breaks the cycle with its exchange.
@@ -318,7 +352,9 @@ final class HTTP2ServerStream: HTTP2Stream {
     override func onRelieved() { exchange.downstreamRelieved() }
 
     private func pauseIfUnwanted() {
-        if exchange.state != .idle, !exchange.wantsRequestBody { pause() }
+        // The end of a request without body has nothing to wait for, and nobody would resume it.
+        guard exchange.state != .idle, !exchange.requestEnded else { return }
+        if !exchange.wantsRequestBody { pause() }
     }
 }
 
@@ -365,6 +401,8 @@ private final class HTTP2DownstreamStream: DownstreamStream {
     }
 
     override var isCongested: Bool { stream.isCongested }
+
+    override func pauseRequestBody() { stream.pause() }
 
     override func resumeRequestBody() {
         stream.resume()

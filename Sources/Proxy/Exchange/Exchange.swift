@@ -60,12 +60,14 @@ final class Exchange: TimerTarget {
     private var resolving: UpstreamCluster?
     private var trace: TraceContext
     private var attempts = 0
-    private var requestEnded = false
+    private(set) var requestEnded = false
     private var isReplayComplete = true
     private var tunnel = Tunnel.none
     private var responsePaused = false
     private var startedAt = MonotonicTime(nanoseconds: 0)
     private(set) var lastActivity = MonotonicTime(nanoseconds: 0)
+    /// The target's limit; still valid when the exchange is over, for what is left to be sent of it.
+    private(set) var idleNanoseconds = Exchange.idleNanosecondsWithoutTarget
     private var status = 0
     private var requestBytes: UInt64 = 0
     private var responseBytes: UInt64 = 0
@@ -95,10 +97,9 @@ final class Exchange: TimerTarget {
     /// would be the next request to an endpoint in HTTP/1.1.
     private var mayHaveBody: Bool { !head.isWebSocket || tunnel == .open || tunnel == .answered }
 
-    /// Nothing has moved for the target's idle limit.
+    /// When nothing has moved for the target's idle limit.
     var idleDeadline: MonotonicTime {
-        guard let target else { return lastActivity + .seconds(300) }
-        return lastActivity.advanced(byNanoseconds: target.streamIdleNanoseconds)
+        lastActivity.advanced(byNanoseconds: idleNanoseconds)
     }
 
     /// The head is complete; it stays valid and unchanged by the stream until the exchange finishes.
@@ -313,6 +314,7 @@ final class Exchange: TimerTarget {
             return fail(error)
         }
         self.target = target
+        idleNanoseconds = target.streamIdleNanoseconds
         let fields = head.fields
         fields.removeHopByHop()
         fields.removeAll(.xForwardedClientCert)
@@ -388,6 +390,7 @@ final class Exchange: TimerTarget {
         }
         worker.metrics.add(.retries, direction, label: label)
         state = .waiting
+        if !requestEnded { downstream.pauseRequestBody() }
         guard let target else { preconditionFailure("an attempt needs a target") }
         attempt(target)
     }
@@ -552,6 +555,8 @@ final class Exchange: TimerTarget {
             head: head
         )
     }
+
+    private static let idleNanosecondsWithoutTarget: UInt64 = 300_000_000_000
 
     override func onTimer(_ timer: Timer) {
         guard state != .idle else { return }

@@ -25,6 +25,10 @@ class DownstreamStream {
     var carriesTrailers: Bool { false }
     /// So much is outstanding that the upstream should pause; `Exchange.downstreamRelieved` follows.
     var isCongested: Bool { abstract() }
+    /// The exchange takes no request body for now; `resumeRequestBody` follows.
+    ///
+    /// For a stream that hands body over unasked; the others ask `Exchange.wantsRequestBody`.
+    func pauseRequestBody() {}
     /// The exchange takes request body again.
     func resumeRequestBody() { abstract() }
     /// The exchange is over and must not be called again for this request.

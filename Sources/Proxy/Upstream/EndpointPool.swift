@@ -82,6 +82,10 @@ final class EndpointPool: TimerTarget {
     private(set) var isRetired = false
     /// What the last connection turned out to be, where that is negotiated.
     private var isKnownExclusive = false
+    /// Whether a connection has ever been HTTP/2.
+    private var hasSpokenHTTP2 = false
+    /// Streams a connection is taken to have room for before its peer says so: what the last one had.
+    private(set) var streamsExpected = ProxyLimits.streamsPerConnection
     private let sweep = Timer()
     private(set) var connectFailures: UInt64 = 0
 
@@ -235,11 +239,20 @@ final class EndpointPool: TimerTarget {
         self === other || companion != nil && companion === other
     }
 
-    /// The endpoint answered HTTP/2 with something else.
-    func noteLacksHTTP2() {
+    /// The endpoint answered HTTP/2 with something else, or hung up without a word.
+    ///
+    /// The latter counts only where HTTP/2 has never worked: so may a server end that restarts.
+    func noteLacksHTTP2(hasAnswered: Bool) {
+        guard hasAnswered || !hasSpokenHTTP2 else { return }
         principal?.lacksHTTP2Until = worker.loop.now.advanced(
             byNanoseconds: ProxyLimits.lacksHTTP2Nanoseconds
         )
+    }
+
+    /// The endpoint said how many streams it takes on a connection.
+    func noteStreamsMax(_ count: Int) {
+        hasSpokenHTTP2 = true
+        streamsExpected = min(max(count, 1), ProxyLimits.streamsPerConnection)
     }
 
     /// Takes the pool over into a new snapshot's cluster.
@@ -305,12 +318,11 @@ final class EndpointPool: TimerTarget {
             direction,
             label: LocalReply(failure).cause
         )
-        // The dial was made for as many as it had room for; those who wait longest are told.
-        var told = 0
-        while told < roomPerDial, waiters.count > dialing * roomPerDial,
-            let exchange = nextWaiter()
-        {
-            told += 1
+        // The dial was made for as many as it had room for; those who wait longest are told. Counted
+        // before: who tries again here waits at the end of the queue, for a dial of its own.
+        var untold = min(roomPerDial, waiters.count - dialing * roomPerDial)
+        while untold > 0, let exchange = nextWaiter() {
+            untold -= 1
             exchange.connectionFailed(failure)
         }
         dialForWaiters()
@@ -400,7 +412,7 @@ final class EndpointPool: TimerTarget {
 
     /// How many exchanges a dial under way is expected to have room for.
     private var roomPerDial: Int {
-        spoken == .http1 || isKnownExclusive ? 1 : ProxyLimits.streamsPerConnection
+        spoken == .http1 || isKnownExclusive ? 1 : streamsExpected
     }
 
     private func connectionWithRoom() -> UpstreamConnection? {

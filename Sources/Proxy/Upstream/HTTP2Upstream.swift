@@ -41,10 +41,16 @@ final class HTTP2Upstream: UpstreamDriver {
     override var isShared: Bool { true }
 
     override var hasRoom: Bool {
-        !isOver && leased < ProxyLimits.streamsPerConnection && session.openableStreams > unopened
+        !isOver && leased < streamsMax && session.openableStreams > unopened
     }
 
     override var isIdle: Bool { leased == 0 }
+
+    /// Over TLS requests leave before the peer's SETTINGS came, and a small peer would refuse most of
+    /// them.
+    private var streamsMax: Int {
+        session.hasPeerSettings ? ProxyLimits.streamsPerConnection : pool.streamsExpected
+    }
 
     /// Leased streams that the codec does not know yet.
     private var unopened: Int { max(leased - session.activeStreams, 0) }
@@ -78,7 +84,7 @@ final class HTTP2Upstream: UpstreamDriver {
     }
 
     override func ended(isTruncated: Bool) {
-        if !session.hasPeerSettings { pool.noteLacksHTTP2() }
+        noteSilence()
         close()
         connection.abort()
     }
@@ -121,6 +127,8 @@ final class HTTP2Upstream: UpstreamDriver {
     }
 
     override func closed() {
+        // With a reset, or in silence until the time to connect was over.
+        noteSilence()
         close()
         pool.sharedEnded(connection)
     }
@@ -128,6 +136,7 @@ final class HTTP2Upstream: UpstreamDriver {
     // MARK: From the codec
 
     func peerSettingsCame() {
+        pool.noteStreamsMax(session.peerStreamsMax)
         connection.becomeReady()
         let waiting = deferred
         deferred.removeAll()
@@ -163,7 +172,7 @@ final class HTTP2Upstream: UpstreamDriver {
         if case .malformed(let reason) = failure {
             worker.metrics.add(.malformedResponses, pool.direction, label: reason)
         }
-        exchange.upstreamFailed(failure.asFailure(connectionWasReused: exchangesServed > 0))
+        exchange.upstreamFailed(failure.asFailure(connectionWasReused: stream.connectionServed))
     }
 
     /// The stream is over, whether it was ever opened or not.
@@ -172,6 +181,7 @@ final class HTTP2Upstream: UpstreamDriver {
         exchangesServed += 1
         leased -= 1
         stream.driver = nil
+        stream.head = nil
         worker.http2.giveBack(stream)
         guard !isOver else { return }
         pool.roomChanged(connection, isNowIdle: leased == 0)
@@ -186,8 +196,13 @@ final class HTTP2Upstream: UpstreamDriver {
         if session.isFinished, !connection.isClosing { connection.finish() }
     }
 
+    private func noteSilence() {
+        guard !isOver, !session.hasPeerSettings else { return }
+        pool.noteLacksHTTP2(hasAnswered: false)
+    }
+
     private func fail(_ error: HTTP2Error) {
-        if !session.hasPeerSettings { pool.noteLacksHTTP2() }
+        if !session.hasPeerSettings { pool.noteLacksHTTP2(hasAnswered: true) }
         worker.metrics.add(.http2ConnectionErrors, pool.direction, label: error.reason)
         worker.logHTTP2Error(error, direction: pool.direction, peer: pool.addressText)
         flushLast()
@@ -239,6 +254,10 @@ final class HTTP2ClientStream: HTTP2Stream {
     var exchange: Exchange?
     private var stored: HTTP2UpstreamStream?
     fileprivate var head: RequestHead?
+    /// Whether the connection had served an exchange when this one's request was sent.
+    ///
+    /// Judged then: when a connection dies, its streams end one after the other.
+    fileprivate var connectionServed = false
 
     /// The exchange's view; a cycle that `discard` breaks.
     fileprivate var facade: HTTP2UpstreamStream {
@@ -303,13 +322,12 @@ extension ResponseHead {
 final class HTTP2UpstreamStream: UpstreamStream {
     private let stream: HTTP2ClientStream
     private var hasEnded = false
-    private var connectionServed = false
 
     fileprivate init(stream: HTTP2ClientStream) { self.stream = stream }
 
     override func sendHead(_ head: RequestHead) {
         hasEnded = head.bodyLength.isEmpty
-        connectionServed = (stream.driver?.exchangesServed ?? 0) > 0
+        stream.connectionServed = (stream.driver?.exchangesServed ?? 0) > 0
         stream.head = head
         stream.driver?.open(stream, head)
     }
@@ -352,7 +370,7 @@ final class HTTP2UpstreamStream: UpstreamStream {
         stream.driver?.touched()
     }
 
-    override var connectionWasReused: Bool { connectionServed }
+    override var connectionWasReused: Bool { stream.connectionServed }
 
     override var mayRefuse: Bool { true }
 }

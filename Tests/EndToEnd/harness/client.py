@@ -64,12 +64,12 @@ def request(method, host, path="/", *fields, body=None):
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
 
 
-def tls_context(trust_bundle, certificate=None, key=None):
+def tls_context(trust_bundle, certificate=None, key=None, protocols=("http/1.1",)):
     """A client's TLS 1.3 context that checks the chain, not a host name (SPIFFE has none)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     context.load_verify_locations(trust_bundle)
     if certificate:
         context.load_cert_chain(certificate, key)
