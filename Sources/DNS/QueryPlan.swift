@@ -65,6 +65,9 @@ struct QueryPlan: Equatable {
 
     /// `server` answered.
     mutating func answered(by server: Int, _ answer: Answer) -> Step {
+        // A server that is asked no more may go on sending: only an answer is worth anything then.
+        if case .usable = answer { return .accept }
+        if isDead[server] { return .wait }
         switch answer {
         case .usable: return .accept
         case .truncated:

@@ -187,8 +187,19 @@ final class DownstreamConnection: TransportConnection {
         switch applicationProtocol {
         // A server of HTTP/2 speaks first, and so may an application behind a tunnel.
         case .http2: become(.http2, with: Span())
-        case .tcp: become(.tcp, with: Span())
+        case .tcp: beginPeerTunnel()
         default: wireProtocol = .http1
+        }
+    }
+
+    /// Our own sidecars tunnel only to what is declared `tcp` or nothing; to an application of HTTP a
+    /// tunnel would be a way around all that is done with requests.
+    private func beginPeerTunnel() {
+        switch worker.inboundProtocol(at: destination) {
+        case .tcp, .auto: become(.tcp, with: Span())
+        case .http1, .http2:
+            worker.metrics.add(.tlsFailures, direction, label: "tunnel_to_http")
+            reset()
         }
     }
 

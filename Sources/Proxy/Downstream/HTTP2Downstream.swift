@@ -93,18 +93,26 @@ final class HTTP2Downstream: DownstreamDriver {
             worker.metrics.add(.timeouts, connection.direction, label: "request_head")
             return terminate(HTTP2ErrorCode.enhanceYourCalm)
         }
+        var hasStuck = false
         for stream in streams where stream.idleDeadline <= now {
             if stream.exchange.state == .idle, stream.hasProgressed(now) { continue }
             worker.metrics.add(.timeouts, connection.direction, label: "stream_idle")
             if stream.exchange.state == .idle {
                 // RFC 9113 §7: nobody is asked any more whether the caller wants it.
+                hasStuck = true
                 stream.reset(HTTP2ErrorCode.cancel)
                 connection.queueFlush()
             } else {
                 stream.exchange.expire(.streamIdleTimeout)
             }
         }
-        refreshDeadline()
+        // Nor does a caller get a reset that reads nothing, however much it sends.
+        if hasStuck, connection.isCongested {
+            close()
+            return connection.abort()
+        }
+        // Not at once again: what was due stays until its reset is out.
+        connection.setDeadline(after: 1_000_000_000)
     }
 
     override func rest() {

@@ -42,7 +42,9 @@ final class DynamicClusters {
     ) -> DynamicCluster {
         if let found = known[address] { return found }
         if order.count >= Self.countMax {
-            known.removeValue(forKey: order.removeFirst())?.cluster.retire(keeping: nil)
+            // Rather one that nobody uses: the bounds of one in use would begin anew.
+            let unused = order.firstIndex { known[$0]?.cluster.isUnused ?? true }
+            known.removeValue(forKey: order.remove(at: unused ?? 0))?.cluster.retire(keeping: nil)
         }
         let cluster = UpstreamCluster(
             worker: worker,

@@ -220,6 +220,7 @@ final class Tunnel: DownstreamDriver {
     private func lease() {
         guard let target else { preconditionFailure("an attempt needs a target") }
         guard let next = target.cluster.pick(avoiding: pool, for: .http11) else {
+            pool = nil
             if let failure = target.cluster.wait(self) { fail(failure) }
             return
         }

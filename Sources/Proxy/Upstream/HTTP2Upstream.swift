@@ -105,8 +105,8 @@ final class HTTP2Upstream: UpstreamDriver {
             atMost: ProxyLimits.http2FlushBytes
         )
         isInCodec = false
-        if finishesAtFlush { return connection.finish() }
         if let error = session.failure { return fail(error) }
+        if finishesAtFlush { return connection.finish() }
         if session.hasOutput { connection.requestResume() }
         closeIfFinished()
     }
@@ -182,7 +182,12 @@ final class HTTP2Upstream: UpstreamDriver {
         leased -= 1
         stream.driver = nil
         stream.head = nil
+        // A tunnel whose answer has ended and whose caller has not: the codec takes the stream for
+        // complete. The exchange must not keep what the next one is about to use.
+        let orphan = stream.exchange
+        stream.exchange = nil
         worker.http2.giveBack(stream)
+        orphan?.upstreamFailed(.upstreamReset(code: HTTP2ErrorCode.noError))
         guard !isOver else { return }
         pool.roomChanged(connection, isNowIdle: leased == 0)
         if leased == 0, session.isClosing { connection.finish() }
@@ -356,7 +361,9 @@ final class HTTP2UpstreamStream: UpstreamStream {
             stream.driver?.streamClosed(stream)
             return
         }
-        guard let code else { return }
+        // The answer is complete: request body that the endpoint does not take waits for nothing.
+        let unsent = stream.outstandingBytes > 0 ? HTTP2ErrorCode.noError : nil
+        guard let code = code ?? unsent else { return }
         stream.reset(code)
         stream.driver?.touched()
     }

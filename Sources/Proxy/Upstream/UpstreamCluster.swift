@@ -154,6 +154,9 @@ final class UpstreamCluster {
         }
     }
 
+    /// Whether nothing runs, waits or is connected.
+    var isUnused: Bool { runningRequests == 0 && connectionCount == 0 && pendingCount == 0 }
+
     /// Takes an exchange in; false when too many run.
     func beginRequest() -> Bool {
         runningRequests += 1
