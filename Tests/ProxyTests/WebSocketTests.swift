@@ -474,6 +474,26 @@ struct WebSocketOverHTTP2Tests {
         try bench.finish()
     }
 
+    @Test("a service that leaves a tunnel after its half ended lets go of the caller too")
+    func leftAfterItsHalf() throws {
+        let bench = try ProxyBench()
+        let application = try bench.application()
+        var link: HTTP2Link?
+        application.onConnection = { link = HTTP2Link($0, role: .server) }
+        try bench.serve([application.socketAddress])
+        let stream = HTTP2Link(try bench.caller(), role: .client).webSocket()
+        try bench.loop.until { link?.accepted.first?.seen.request == "GET /chat" }
+        guard let service = link?.accepted.first else { return }
+        service.sendHead("101")
+        service.end()
+        try bench.loop.until { stream.seen.statuses == [200] && stream.seen.isComplete }
+        // The stream is complete for the codec now, and free for the next request: what the caller of
+        // the tunnel still sends must not come there.
+        application.connections[0].reset()
+        try bench.loop.until { stream.seen.resetCode == HTTP2ErrorCode.cancel }
+        try bench.finish()
+    }
+
     @Test("a peer without ENABLE_CONNECT_PROTOCOL is asked in HTTP/1.1, where that is allowed")
     func lacksExtendedConnect() throws {
         for isAllowed in [true, false] {

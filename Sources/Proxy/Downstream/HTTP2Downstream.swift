@@ -100,7 +100,7 @@ final class HTTP2Downstream: DownstreamDriver {
             if stream.exchange.state == .idle {
                 // RFC 9113 §7: nobody is asked any more whether the caller wants it.
                 hasStuck = true
-                stream.reset(HTTP2ErrorCode.cancel)
+                stream.drop()
                 connection.queueFlush()
             } else {
                 stream.exchange.expire(.streamIdleTimeout)
@@ -323,6 +323,12 @@ final class HTTP2ServerStream: HTTP2Stream {
         lingeringBytes = outstandingBytes
         lingersUntil = now.advanced(byNanoseconds: exchange.idleNanoseconds)
         return true
+    }
+
+    /// Gives up what the caller does not take; once, though the codec lets go a little later.
+    func drop() {
+        lingersUntil = .distantFuture
+        reset(HTTP2ErrorCode.cancel)
     }
 
     /// Before the next request.

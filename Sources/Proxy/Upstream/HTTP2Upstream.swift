@@ -187,7 +187,7 @@ final class HTTP2Upstream: UpstreamDriver {
         let orphan = stream.exchange
         stream.exchange = nil
         worker.http2.giveBack(stream)
-        orphan?.upstreamFailed(.upstreamReset(code: HTTP2ErrorCode.noError))
+        orphan?.upstreamFailed(.upstreamReset(code: HTTP2ErrorCode.cancel))
         guard !isOver else { return }
         pool.roomChanged(connection, isNowIdle: leased == 0)
         if leased == 0, session.isClosing { connection.finish() }
