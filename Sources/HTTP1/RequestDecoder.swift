@@ -254,8 +254,8 @@ public final class RequestDecoder {
         if fields.contains(.upgrade), asksForWebSocket { head.setWebSocket() }
     }
 
-    /// RFC 6455 §4.1. Any other upgrade, and one that is not as it must be, is ignored, as a server
-    /// may do (RFC 9110 §7.8): what follows the head is then the next request.
+    // RFC 6455 §4.1. Any other upgrade, and one that is not as it must be, is ignored, as a server
+    // may do (RFC 9110 §7.8): what follows the head is then the next request.
     private var asksForWebSocket: Bool {
         guard head.method == .get, head.version == .http11, head.bodyLength == .none,
             fields.hasToken("upgrade", in: .connection),

@@ -133,8 +133,8 @@ extension Worker {
         var sum = 0
         for connection in mirrored("connections", of: self) as [DownstreamConnection] {
             sum += connection.outstandingBytes
-            guard let driver = Mirror(reflecting: connection).descendant("driver") as? HTTP1Downstream
-            else { continue }
+            let driver = Mirror(reflecting: connection).descendant("driver")
+            guard let driver = driver as? HTTP1Downstream else { continue }
             let downstream = Mirror(reflecting: driver)
             if let held = downstream.descendant("pending") as? ByteBuffer { sum += held.count }
             guard let exchange = downstream.descendant("exchange") as? Exchange,
