@@ -36,6 +36,11 @@ class Goal:
     def is_met(self, ratio: Ratio) -> bool:
         return round(ratio.low if self.beyond_noise else ratio.median, 2) <= self.most
 
+    def verdict(self, ratio: Ratio) -> str:
+        if not self.is_met(ratio):
+            return "**missed**"
+        return "met" if round(ratio.median, 2) <= self.most else "within noise"
+
 
 def _load(scenario: str, best: float, envoy: float, at_rate: float, envoy_word: str = "envoy"):
     cost = "CPU per request"

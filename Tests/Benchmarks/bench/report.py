@@ -142,7 +142,7 @@ def goals_table(found: Figures, subject: str) -> str:
             continue
         against = ratio.other if ratio.other == goal.against else f"{goal.against}: {ratio.other}"
         rows.append([goal.scenario, goal.what, against, f"≤ {goal.most:.2f}", str(ratio),
-                     "met" if goal.is_met(ratio) else "**missed**"])
+                     goal.verdict(ratio)])
     for scenario, most in KIB_PER_CONNECTION_MAX.items():
         value = found.median(scenario, "idle", subject, figures.per_connection)
         rows.append([scenario, "KiB per idle connection", "–", f"≤ {most:.0f}",
