@@ -65,11 +65,10 @@ struct QueryPlan: Equatable {
 
     /// `server` answered.
     mutating func answered(by server: Int, _ answer: Answer) -> Step {
-        // A server that is asked no more may go on sending: only an answer is worth anything then.
-        if case .usable = answer { return .accept }
-        if isDead[server] { return .wait }
         switch answer {
         case .usable: return .accept
+        // A server that is asked no more may go on sending, and must not be asked anew for each.
+        case _ where isDead[server]: return .wait
         case .truncated:
             guard followsTruncation else { return .accept }
             // Over TCP nothing is truncated: this server is broken.

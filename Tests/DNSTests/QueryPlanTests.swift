@@ -35,6 +35,18 @@ struct QueryPlanTests {
         #expect(plan.timedOut() == .fail(.timedOut))
     }
 
+    @Test("a server that failed and goes on sending is not asked for each of its answers")
+    func deadButTalking() {
+        var plan = plan(2)
+        let plain = QueryPlan.Way(isStream: false, isExtended: false)
+        _ = plan.start()
+        #expect(plan.answered(by: 0, .formatError) == .ask(server: 0, way: plain))
+        #expect(plan.answered(by: 0, .formatError) == .ask(server: 1, way: datagram))
+        #expect(plan.answered(by: 0, .formatError) == .wait)
+        #expect(plan.answered(by: 0, .truncated) == .wait)
+        #expect(plan.answered(by: 0, .usable) == .accept)
+    }
+
     @Test("when all servers have failed nothing more is asked")
     func allDead() {
         var plan = plan(2, attempts: 5)
