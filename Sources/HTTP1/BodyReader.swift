@@ -37,6 +37,9 @@ final class BodyReader {
     /// Whether the body ends only with the connection.
     var endsByClosing: Bool { if case .untilClose = state { true } else { false } }
 
+    /// Whether all of the body was handed out, so that only its end event is left.
+    var isAtEnd: Bool { if case .ended = state { true } else { false } }
+
     /// Begins the body of a new message.
     func begin(_ length: BodyLength) {
         switch length {

@@ -52,6 +52,9 @@ public final class RequestDecoder {
     /// Whether no byte of a request was received since the last one ended.
     public var isIdle: Bool { state == .start && !lines.isInsideLine }
 
+    /// Whether all of a body was handed out, so that its end is the next event and needs no bytes.
+    public var isAtBodyEnd: Bool { state == .body && body.isAtEnd }
+
     /// Finds the next event in `input` from `offset` on, and moves `offset` behind what it used.
     public func next(
         _ input: Span<UInt8>,

@@ -3,6 +3,7 @@
 import hashlib
 import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from harness import case
 from harness.case import EndToEndCase
@@ -94,21 +95,19 @@ class Bodies(EndToEndCase):
 
     def test_many_random_bodies_at_once_arrive_unchanged(self):
         _, web, _ = self.two_hops(lambda exchange: exchange.reply(200, exchange.read_body()))
-        wrong = []
-        def client_thread(seed):
-            generator = random.Random(seed)
+        def echo_bodies(seed):
+            generator, wrong = random.Random(seed), []
             with RawClient(web.port("outbound"), timeout=30) as client:
-                for _ in range(15):
+                for turn in range(15):
                     body = generator.randbytes(generator.choice([0, 10, 5_000, 70_000, 400_000]))
                     response = client.exchange(request("POST", "orders", "/", body=body))
                     if response.status != 200 or response.body != body:
-                        wrong.append((seed, len(body), response.status, len(response.body)))
-        threads = [threading.Thread(target=client_thread, args=(seed,)) for seed in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        self.assertEqual([], wrong)
+                        wrong.append((seed, turn, len(body), response.status, len(response.body)))
+            return wrong
+        with ThreadPoolExecutor(8) as pool:
+            # A client's exception fails the test too: `map` raises it here.
+            for wrong in pool.map(echo_bodies, range(8)):
+                self.assertEqual([], wrong)
 
     def test_clients_that_abort_in_mid_body_leave_nothing_behind(self):
         block = pattern(3)

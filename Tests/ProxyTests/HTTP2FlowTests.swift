@@ -91,6 +91,37 @@ struct HTTP2FlowTests {
         try bench.finish()
     }
 
+    @Test(
+        "the end of a body whose last piece meets a congested upstream is passed on",
+        arguments: [300_000, 524_288, 1_000_000]
+    )
+    func endBehindCongestion(_ count: Int) throws {
+        let (bench, application) = try bench()
+        let caller = try bench.caller()
+        caller.write("POST / HTTP/1.1\r\nHost: orders\r\nContent-Length: \(count)\r\n\r\n")
+        let request = try bench.request(application)
+        request.pause()
+        // Whatever piece is the one that congests, the last one is it in one of the turns.
+        var offered = 0
+        while offered < count {
+            let piece = min(16_384, count - offered)
+            caller.write(Pattern.bytes(offered, piece))
+            offered += piece
+            bench.loop.settle()
+        }
+        request.resume()
+        try bench.loop.until {
+            application.ends[0].flush()
+            return request.hasEnded
+        }
+        #expect(request.bodyCount == count)
+        request.answer(204)
+        application.ends[0].flush()
+        try bench.expect(caller, receives: "HTTP/1.1 204 No Content\r\n\r\n")
+        #expect(!caller.isOver)
+        try bench.finish()
+    }
+
     @Test("an application that takes nothing stops its own caller's body only")
     func stalledApplication() throws {
         let (bench, application) = try bench()

@@ -140,7 +140,10 @@ final class HTTP1Downstream: DownstreamDriver {
         // Nor while the caller leaves so many answers unread: pipelined requests would turn into
         // answers without end, in our memory.
         case .head: !exchangeRuns && !connection.isCongested
-        case .body, .tunnel: exchange?.wantsRequestBody ?? false
+        // The end takes no room: held back behind a congested upstream it would be forgotten, as
+        // no byte is left to come for it.
+        case .body: decoder.isAtBodyEnd || exchange?.wantsRequestBody ?? false
+        case .tunnel: exchange?.wantsRequestBody ?? false
         case .done, .stopped: false
         }
     }
