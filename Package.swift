@@ -56,7 +56,8 @@ var targets: [Target] = [
 targets += module("Time", ["CLinux"], unsafe: true)
 targets += module("Bytes", unsafe: true)
 targets += module("Reactor", ["CLinux", "Time", "Bytes"], unsafe: true)
-targets += module("MeshModel")
+targets += module("RegularExpressions")
+targets += module("MeshModel", ["RegularExpressions"])
 targets += module(
     "TLS",
     ["COpenSSL", "Bytes", "MeshModel"],
@@ -66,7 +67,10 @@ targets += module(
 targets += module("HTTP", ["Bytes"])
 targets += module("HTTP1", ["HTTP", "Bytes"])
 targets += module("HTTP2", ["CNGHTTP2", "HTTP", "Bytes", "Time"], unsafe: true)
-targets += module("Traffic", ["HTTP", "MeshModel", "Time", "Bytes"])
+targets += module(
+    "Traffic",
+    ["HTTP", "MeshModel", "RegularExpressions", "Time", "Bytes"]
+)
 targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
 targets += module("DNS", ["Reactor", "MeshModel", "Time", "Bytes"])
 targets += module("ControlProtocol", ["MeshModel"])

@@ -19,6 +19,13 @@ public struct Cluster: Sendable, Equatable {
     /// With mTLS `auto` offers HTTP/2 and accepts HTTP/1.1, the other kinds accept only themselves.
     /// In plain text `auto` speaks as the caller did.
     public let `protocol`: ServiceProtocol
+    public let balancing: LoadBalancing
+    /// Nil: no endpoint is ejected.
+    public let outlierDetection: OutlierDetection?
+    public let healthCheck: HealthCheck?
+    /// Nil: retries are bounded by attempts alone.
+    public let retryBudget: RetryBudget?
+    public let adaptiveConcurrency: AdaptiveConcurrency?
 
     /// Covers a TCP handshake with one lost packet in most networks.
     public static let connectTimeoutDefault: Duration = .seconds(1)
@@ -34,7 +41,12 @@ public struct Cluster: Sendable, Equatable {
         connectTimeout: Duration = Cluster.connectTimeoutDefault,
         idleTimeout: Duration = Cluster.idleTimeoutDefault,
         limits: ClusterLimits = .default,
-        protocol: ServiceProtocol = .auto
+        protocol: ServiceProtocol = .auto,
+        balancing: LoadBalancing = .default,
+        outlierDetection: OutlierDetection? = .default,
+        healthCheck: HealthCheck? = nil,
+        retryBudget: RetryBudget? = .default,
+        adaptiveConcurrency: AdaptiveConcurrency? = nil
     ) {
         precondition(Syntax.name.isValid(name))
         precondition(endpoints.count <= Limits.endpointsMax)
@@ -50,6 +62,11 @@ public struct Cluster: Sendable, Equatable {
         self.idleTimeout = idleTimeout
         self.limits = limits
         self.protocol = `protocol`
+        self.balancing = balancing
+        self.outlierDetection = outlierDetection
+        self.healthCheck = healthCheck
+        self.retryBudget = retryBudget
+        self.adaptiveConcurrency = adaptiveConcurrency
     }
 }
 
@@ -88,17 +105,27 @@ public struct ClusterLimits: Sendable, Equatable {
 public struct Endpoint: Sendable, Equatable, Hashable {
     /// Where it is.
     public let target: EndpointTarget
+    /// Its part of the cluster's requests among the others, `Limits.endpointWeight`.
+    public let weight: UInt32
+    public let locality: Locality
 
-    /// Makes an endpoint; traps when the port is 0 or a name is none.
-    public init(target: EndpointTarget) {
+    /// Makes an endpoint; traps when the port is 0, a name is none or the weight out of range.
+    public init(target: EndpointTarget, weight: UInt32 = 1, locality: Locality = .unknown) {
         precondition(target.port != 0)
         if case .name(let name, _) = target { precondition(Syntax.hostName.isValid(name)) }
+        precondition(Limits.endpointWeight.contains(Int(weight)))
         self.target = target
+        self.weight = weight
+        self.locality = locality
     }
 
-    /// Makes an endpoint of an IP literal; traps when the port is 0.
-    public init(address: SocketAddress) {
-        self.init(target: .address(address))
+    /// Makes an endpoint of an IP literal; traps when the port is 0 or the weight out of range.
+    public init(
+        address: SocketAddress,
+        weight: UInt32 = 1,
+        locality: Locality = .unknown
+    ) {
+        self.init(target: .address(address), weight: weight, locality: locality)
     }
 
     /// IP literal and port; nil when a name must be resolved first.

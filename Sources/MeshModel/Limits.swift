@@ -41,7 +41,7 @@ public enum Limits {
     /// Host names of a service.
     public static let hostsMax = 64
     /// Routes of a service.
-    public static let routesMax = 4_096
+    public static let routesMax = 10_000
     /// Weighted backends of a route; Gateway API allows 16.
     public static let backendsMax = 64
     /// Header conditions of a route; Gateway API `HTTPRouteMatch`.
@@ -59,6 +59,56 @@ public enum Limits {
     /// Roots in a trust bundle: the current one, and the next and the last during a rotation; the
     /// rest is room for federated domains.
     public static let trustBundleMax = 32
+
+    /// Bytes of a regular expression; longer ones are unreadable and slow to compile.
+    public static let patternBytesMax = 1_024
+    /// Conditions on a route's query; Gateway API `HTTPRouteMatch`.
+    public static let queryParametersMax = 16
+    /// Matches of a policy that is for a part of the requests.
+    public static let policyMatchesMax = 64
+    /// Fields a header modifier names; Gateway API allows 16 of each kind.
+    public static let modifiedHeadersMax = 48
+    /// Copies of a request.
+    public static let mirrorsMax = 4
+    /// Faults of a route.
+    public static let faultsMax = 8
+    /// Rate limits of a route or a service.
+    public static let rateLimitsMax = 16
+    /// Priority rules of a service.
+    public static let prioritiesMax = 64
+    /// Bytes of a canned response.
+    public static let fallbackBodyBytesMax = 16_384
+
+    /// Attempts after the first; more is a storm.
+    public static let retries: ClosedRange<Int> = 0...10
+    /// Additional attempts of a hedge.
+    public static let hedges: ClosedRange<Int> = 1...3
+    /// Statuses that stand for a failure.
+    public static let retryStatus: ClosedRange<Int> = 400...599
+    /// gRPC's codes but OK.
+    public static let grpcFailure: ClosedRange<Int> = 1...16
+    /// Bytes of request kept for a retry; 0: requests with a body are not repeated.
+    public static let replayBytes: ClosedRange<Int> = 0...1_048_576
+    /// A backoff's base and cap.
+    public static let backoff: ClosedRange<Duration> = .milliseconds(1)...(.seconds(60))
+    /// Window of a retry budget.
+    public static let budgetWindow: ClosedRange<Duration> = .seconds(1)...(.seconds(60))
+    /// Retries per second that no budget refuses.
+    public static let budgetFloor: ClosedRange<Int> = 0...10_000
+    /// Failures in a row.
+    public static let consecutiveFailures: ClosedRange<Int> = 1...1_000
+    /// Window of an endpoint's rates.
+    public static let outlierWindow: ClosedRange<Duration> = .seconds(1)...(.seconds(300))
+    /// Requests or endpoints a statement needs.
+    public static let sampleSize: ClosedRange<Int> = 1...1_000_000
+    /// Standard deviations in thousandths.
+    public static let sigmaThousandths: ClosedRange<Int> = 100...10_000
+    /// Results in a row of active health checks.
+    public static let healthCheckResults: ClosedRange<Int> = 1...100
+    /// Tokens of a bucket.
+    public static let rate: ClosedRange<Int> = 1...100_000_000
+    /// An endpoint's weight.
+    public static let endpointWeight: ClosedRange<Int> = 1...10_000
 
     /// A backend's weight; Gateway API `HTTPBackendRef`.
     public static let weight: ClosedRange<Int> = 0...1_000_000

@@ -1,6 +1,8 @@
 // A snapshot as JSON: keys are the property names, durations are Gateway API text, absent optional
 // parts are left out. What is written is complete, so equal snapshots give equal bytes.
 
+import RegularExpressions
+
 extension MeshSnapshot {
     /// Who wrote a document, and so what it may leave out.
     public enum Source: Sendable {
@@ -341,6 +343,7 @@ extension RouteMatch.Path {
             switch self {
             case .exact(let path): writer.field("exact", path)
             case .prefix(let path): writer.field("prefix", path)
+            case .pattern(let pattern): writer.field("pattern", pattern.text)
             }
         }
     }
@@ -358,7 +361,10 @@ extension RouteMatch.Header {
     func encode(_ writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("name", name)
-            writer.field("value", value)
+            switch value {
+            case .exact(let text): writer.field("value", text)
+            case .pattern(let pattern): writer.field("pattern", pattern.text)
+            }
         }
     }
 }

@@ -23,6 +23,10 @@ public struct MeshSnapshot: Sendable, Equatable {
     public let clusters: [Cluster]
     /// What becomes of intercepted connections to none of `services`.
     public let unknownDestinations: UnknownDestinations
+    /// Where the workload runs.
+    public let locality: Locality
+    /// Nil: nothing is shed.
+    public let loadShedding: LoadShedding?
 
     /// Makes a snapshot; throws everything that does not fit together.
     public init(
@@ -33,7 +37,9 @@ public struct MeshSnapshot: Sendable, Equatable {
         inbound: InboundService,
         services: [VirtualService],
         clusters: [Cluster],
-        unknownDestinations: UnknownDestinations = .pass
+        unknownDestinations: UnknownDestinations = .pass,
+        locality: Locality = .unknown,
+        loadShedding: LoadShedding? = .default
     ) throws(ConfigErrors) {
         self.version = version
         self.trustDomain = trustDomain
@@ -43,6 +49,8 @@ public struct MeshSnapshot: Sendable, Equatable {
         self.services = services
         self.clusters = clusters
         self.unknownDestinations = unknownDestinations
+        self.locality = locality
+        self.loadShedding = loadShedding
         let problems = crossReferenceErrors()
         guard problems.isEmpty else { throw ConfigErrors(problems) }
     }
@@ -67,6 +75,8 @@ public struct MeshSnapshot: Sendable, Equatable {
         services = other.services
         clusters = other.clusters
         unknownDestinations = other.unknownDestinations
+        locality = other.locality
+        loadShedding = other.loadShedding
     }
 }
 
@@ -83,22 +93,35 @@ public struct InboundService: Sendable, Equatable {
     public let `protocol`: ServiceProtocol
     /// What it speaks on ports that are known one by one.
     public let ports: [InboundPort]
+    /// Checked in order; each must have room.
+    public let rateLimits: [RateLimit]
+    /// The first that matches counts; none: `normal`.
+    public let priorities: [PriorityRule]
+    public let adaptiveConcurrency: AdaptiveConcurrency?
 
-    /// Makes an inbound service; traps when `name` breaks `Syntax.name` or there are too many ports.
+    /// Makes an inbound service; traps when `name` breaks `Syntax.name` or a count its bound.
     public init(
         name: String,
         timeouts: RouteTimeouts = .default,
         limits: ClusterLimits = .default,
         protocol: ServiceProtocol = .auto,
-        ports: [InboundPort] = []
+        ports: [InboundPort] = [],
+        rateLimits: [RateLimit] = [],
+        priorities: [PriorityRule] = [],
+        adaptiveConcurrency: AdaptiveConcurrency? = nil
     ) {
         precondition(Syntax.name.isValid(name))
         precondition(ports.count <= Limits.inboundPortsMax)
+        precondition(rateLimits.count <= Limits.rateLimitsMax)
+        precondition(priorities.count <= Limits.prioritiesMax)
         self.name = name
         self.timeouts = timeouts
         self.limits = limits
         self.protocol = `protocol`
         self.ports = ports
+        self.rateLimits = rateLimits
+        self.priorities = priorities
+        self.adaptiveConcurrency = adaptiveConcurrency
     }
 
     /// What the application speaks on `port`: with interception the original one, else the one of
@@ -168,79 +191,57 @@ public struct VirtualService: Sendable, Equatable {
     }
 }
 
-/// Match, time limits and weighted clusters.
+/// Match, policies and weighted clusters.
 public struct Route: Sendable, Equatable {
     /// Stable name for metrics, `orders/0`: manifest name and rule index.
+    ///
+    /// The matches of one rule are routes of the same name, which share schedule and limits.
     public let name: String
     /// All of these must hold.
     public let match: RouteMatch
-    /// At least one; weights 0...1_000_000, not all of them 0.
+    /// Weights 0...1_000_000, not all of them 0; empty only where `filters.redirect` answers.
     public let backends: [WeightedCluster]
     /// Time limits of an exchange on this route.
     public let timeouts: RouteTimeouts
+    public let retry: RetryPolicy
+    public let filters: RouteFilters
+    public let fallback: Fallback?
+    public let stickiness: Stickiness?
+    public let faults: [Fault]
+    /// Checked in order; each must have room.
+    public let rateLimits: [RateLimit]
+    public let priority: Priority
 
     /// Makes a route; traps when `name` breaks its syntax or a count its bound.
     public init(
         name: String,
         match: RouteMatch = .everything,
         backends: [WeightedCluster],
-        timeouts: RouteTimeouts = .default
+        timeouts: RouteTimeouts = .default,
+        retry: RetryPolicy = .default,
+        filters: RouteFilters = .none,
+        fallback: Fallback? = nil,
+        stickiness: Stickiness? = nil,
+        faults: [Fault] = [],
+        rateLimits: [RateLimit] = [],
+        priority: Priority = .normal
     ) {
         precondition(Syntax.name.isValid(name))
-        precondition((1...Limits.backendsMax).contains(backends.count))
+        precondition(backends.count <= Limits.backendsMax)
+        precondition(backends.isEmpty == (filters.redirect != nil))
+        precondition(faults.count <= Limits.faultsMax)
+        precondition(rateLimits.count <= Limits.rateLimitsMax)
         self.name = name
         self.match = match
         self.backends = backends
         self.timeouts = timeouts
-    }
-}
-
-/// What a request must look like to take a route; absent parts match everything.
-public struct RouteMatch: Sendable, Equatable {
-    /// How the path is compared.
-    public enum Path: Sendable, Equatable {
-        /// The whole path, without the query.
-        case exact(String)
-        /// Whole segments at the start: `/a` matches `/a` and `/a/b`, not `/ab`.
-        case prefix(String)
-    }
-    /// Name (lower case) and exact value of a required header field.
-    public struct Header: Sendable, Equatable {
-        /// Field name in lower case.
-        public let name: String
-        /// The exact value.
-        public let value: String
-
-        /// Makes a condition; traps when a part breaks its syntax.
-        public init(name: String, value: String) {
-            precondition(Syntax.fieldName.isValid(name))
-            precondition(Syntax.fieldValue.isValid(value))
-            self.name = name
-            self.value = value
-        }
-    }
-    /// Path condition; nil matches every path.
-    public let path: Path?
-    /// Method, upper case; nil matches every method.
-    public let method: String?
-    /// Required header fields, all of them.
-    public let headers: [Header]
-
-    /// Every request.
-    public static let everything = RouteMatch()
-
-    /// Makes a match; traps when a part breaks its syntax.
-    public init(path: Path? = nil, method: String? = nil, headers: [Header] = []) {
-        switch path {
-        case .exact(let text)?: precondition(Syntax.path.isValid(text))
-        case .prefix(let text)?: precondition(Syntax.pathPrefix.isValid(text))
-        case nil: break
-        }
-        precondition(method.map(Syntax.method.isValid) ?? true)
-        precondition(headers.count <= Limits.headersMax)
-        self.path = path
-        self.method = method
-        self.headers = headers
+        self.retry = retry
+        self.filters = filters
+        self.fallback = fallback
+        self.stickiness = stickiness
+        self.faults = faults
+        self.rateLimits = rateLimits
+        self.priority = priority
     }
 }
 

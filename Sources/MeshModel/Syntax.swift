@@ -96,6 +96,38 @@ extension Syntax {
             && text.utf8.first.map(isBlank) == false && text.utf8.last.map(isBlank) == false
     }
 
+    /// A gRPC service or method, `orders.v1.Orders` or `Get`; Gateway API `GRPCMethodMatch`.
+    public static let grpcName = Syntax(allowed: "letters, digits, _ and dots between them") {
+        $0.utf8.count <= Limits.pathBytesMax && !$0.isEmpty
+            && $0.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { part in
+                guard let first = part.utf8.first, !(48...57).contains(first) else { return false }
+                return part.utf8.allSatisfy { byte in
+                    switch byte {
+                    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+                        true
+                    default: false
+                    }
+                }
+            }
+    }
+
+    /// A field that a route may change: none that frames the message, names its target or belongs to
+    /// the mesh.
+    public static let modifiableField = Syntax(
+        allowed: "a lower-case field name other than Host, those that frame a message and those "
+            + "the mesh writes"
+    ) { name in
+        fieldName.isValid(name) && !unmodifiableFields.contains(name)
+            && !name.hasPrefix("mesh-")
+    }
+
+    private static let unmodifiableFields: Set<String> = [
+        "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer",
+        "upgrade", "proxy-connection", "traceparent", "tracestate", "x-forwarded-client-cert",
+        "grpc-timeout", "grpc-status", "grpc-message", "expect",
+    ]
+
     /// A file's path.
     public static let filePath = Syntax(
         allowed: "1...\(Limits.filePathBytesMax) bytes without NUL"

@@ -16,6 +16,14 @@ public struct RouteMatcher: Sendable {
     private struct Header: Sendable {
         let name: ContiguousArray<UInt8>
         let value: ContiguousArray<UInt8>
+
+        init(_ header: RouteMatch.Header) {
+            name = ContiguousArray(header.name.utf8)
+            guard case .exact(let text) = header.value else {
+                preconditionFailure("patterns are not compiled yet")
+            }
+            value = ContiguousArray(text.utf8)
+        }
     }
 
     private let path: Path
@@ -29,6 +37,7 @@ public struct RouteMatcher: Sendable {
         switch match.path {
         case nil: path = .any
         case .exact(let text): path = .exact(ContiguousArray(text.utf8))
+        case .pattern: preconditionFailure("patterns are not compiled yet")
         case .prefix(let text):
             let trimmed = text.hasSuffix("/") ? text.dropLast() : text[...]
             path = trimmed.isEmpty ? .any : .prefix(ContiguousArray(trimmed.utf8))
@@ -36,10 +45,7 @@ public struct RouteMatcher: Sendable {
         method = match.method.map { ContiguousArray($0.utf8) }
         headers = ContiguousArray(
             match.headers.map {
-                Header(
-                    name: ContiguousArray($0.name.utf8),
-                    value: ContiguousArray($0.value.utf8)
-                )
+                Header($0)
             }
         )
         if case .any = path, method == nil, headers.isEmpty {

@@ -353,7 +353,7 @@ import Testing
                 "3:13: inbound.name: required but missing",
                 "4:53: services[0].port: out of range: 70000 (allowed: an integer in 1...65535)",
                 "4:70: services[0].routes: wrong number of elements: a list of 0 "
-                    + "(allowed: 1...4096 elements)",
+                    + "(allowed: 1...10000 elements)",
                 "5:14: clusters: wrong type, a number: 3 (allowed: a list)",
             ]
         )

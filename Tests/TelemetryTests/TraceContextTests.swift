@@ -1,6 +1,7 @@
 import Bytes
 import HTTP
 import Testing
+import Time
 
 @testable import Telemetry
 

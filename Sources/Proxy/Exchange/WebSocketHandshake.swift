@@ -6,6 +6,7 @@ import Bytes
 import HTTP
 import TLS
 import Telemetry
+import Time
 
 /// Makes keys and the answers to them.
 enum WebSocketHandshake {

@@ -13,6 +13,7 @@
 
 public import Bytes
 public import HTTP
+public import Time
 
 /// Trace, span and request identifiers of one exchange.
 ///

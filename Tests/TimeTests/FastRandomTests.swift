@@ -1,6 +1,5 @@
 import Testing
-
-@testable import Telemetry
+import Time
 
 @Suite("FastRandom")
 struct FastRandomTests {
