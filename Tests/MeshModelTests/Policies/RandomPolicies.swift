@@ -50,7 +50,10 @@ extension SplitMix64 {
                 RouteMatch.Header(name: random.fieldName(), value: random.value(["v", #"q"\ 1"#]))
             },
             queryParameters: list(0...3) { random in
-                RouteMatch.QueryParameter(name: random.element(["q", "ä b"]), value: random.value(["", "é"]))
+                RouteMatch.QueryParameter(
+                    name: random.element(["q", "ä b"]),
+                    value: random.value(["", "é"])
+                )
             },
             isGRPC: flip()
         )
@@ -99,7 +102,8 @@ extension SplitMix64 {
 
     mutating func healthCheck() -> HealthCheck {
         HealthCheck(
-            kind: element([.tcp, .http(path: "/health"), .grpc(service: ""), .grpc(service: "a.B")]),
+            kind: element([.tcp, .http(path: "/health"), .grpc(service: ""), .grpc(service: "a.B")]
+            ),
             interval: milliseconds(),
             timeout: milliseconds(),
             failuresMax: integer(Limits.healthCheckResults),
@@ -113,7 +117,9 @@ extension SplitMix64 {
             algorithm: algorithm,
             hash: algorithm.hashes
                 ? element([.header(fieldName()), .cookie("Session"), .path, .address]) : nil,
-            slowStart: maybe { SlowStart(window: $0.milliseconds(), weightMin: $0.share(least: 1)) },
+            slowStart: maybe {
+                SlowStart(window: $0.milliseconds(), weightMin: $0.share(least: 1))
+            },
             locality: element(LocalityPreference.allCases)
         )
     }
