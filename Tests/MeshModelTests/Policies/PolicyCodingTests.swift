@@ -27,7 +27,7 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
         "A route's bad policy is refused at its place",
         arguments: [
             BadPolicy(#""retry":[]"#, "retry", "wrong type, a list"),
-            BadPolicy(#""retry":"off""#, "retry", "wrong type, a string"),
+            BadPolicy(#""retry":"none""#, "retry", "wrong type, a string"),
             BadPolicy(#""retry":{"attempt":1}"#, "retry.attempt", "unknown field"),
             BadPolicy(#""retry":{"attempts":11}"#, "retry.attempts", "out of range"),
             BadPolicy(#""retry":{"attempts":-1}"#, "retry.attempts", "out of range"),
@@ -75,7 +75,7 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
                 "out of range"
             ),
             BadPolicy(
-                #""retry":{"perTryTimeout":"OFF"}"#,
+                #""retry":{"perTryTimeout":"NONE"}"#,
                 "retry.perTryTimeout",
                 "not a duration"
             ),
@@ -402,7 +402,7 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
                 "required but missing for maglev"
             ),
             BadPolicy(
-                #""balancing":{"algorithm":"ringHash","hash":"off"}"#,
+                #""balancing":{"algorithm":"ringHash","hash":"none"}"#,
                 "balancing.hash",
                 "required but missing for ringHash"
             ),
@@ -657,12 +657,12 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
         #expect(snapshot.loadShedding == .default)
     }
 
-    @Test("What is switched off is off")
-    func off() throws {
+    @Test("What is ruled out is not there")
+    func none() throws {
         let text = document(
-            route: #""retry":{"hedge":"off","perTryTimeout":"off"},"timeouts":{"request":"off"}"#,
-            cluster: #""outlierDetection":"off","retryBudget":"off","healthCheck":"off""#,
-            snapshot: #""loadShedding":"off""#
+            route: #""retry":{"hedge":"none","perTryTimeout":"none"},"timeouts":{"request":"none"}"#,
+            cluster: #""outlierDetection":"none","retryBudget":"none","healthCheck":"none""#,
+            snapshot: #""loadShedding":"none""#
         )
         let snapshot = try MeshSnapshot.decode(json: text, from: .staticFile)
         #expect(snapshot.services[0].routes[0].retry == .default)
@@ -709,7 +709,7 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
                     hedge: Hedge(delay: .seconds(2), attempts: 2)
                 )
         )
-        #expect(try retry(#"{"hedge":"off"}"#, base)?.hedge == nil)
+        #expect(try retry(#"{"hedge":"none"}"#, base)?.hedge == nil)
         #expect(try retry("{}", base) == base)
     }
 
