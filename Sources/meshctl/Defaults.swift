@@ -1,5 +1,6 @@
 import ArgumentParser
 import Controller
+import MeshModel
 
 struct Defaults: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,7 +29,9 @@ struct Defaults: ParsableCommand {
             try manifests.map { try loadCatalog($0).mesh.defaults } ?? .standard
         )
         switch json ? .json : output {
-        case .table: Terminal.print(Table.render(report.table.head, report.table.lines))
+        case .table:
+            let table = Table.render(report.table.head, report.table.lines)
+            Terminal.print(table.joined(separator: "\n"))
         case .yaml: Terminal.print(report.yaml)
         case .json: Terminal.print(report.json)
         }
