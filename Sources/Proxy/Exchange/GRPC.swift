@@ -64,7 +64,12 @@ enum GRPCStatus: UInt64 {
             case .malformedRequest(let error):
                 error.status == 431 || error.status == 414 ? .resourceExhausted : .internalError
             case .unknownService, .unknownDestination, .noRoute, .upgradeUnsupported: .unimplemented
-            case .requestTimeout, .streamIdleTimeout, .tcpIdleTimeout: .deadlineExceeded
+            case .requestTimeout, .streamIdleTimeout, .tcpIdleTimeout, .deadlineExpired,
+                .perTryTimeout:
+                .deadlineExceeded
+            case .rateLimited: .resourceExhausted
+            case .sunset: .unimplemented
+            case .injected(let abort): .init(abort)
             case .downstreamClosed: .cancelled
             case .upstreamReset(let code): .init(reset: code)
             case .malformedResponse: .internalError
@@ -72,9 +77,33 @@ enum GRPCStatus: UInt64 {
             case .requestHeadTimeout, .notConfigured, .noEndpoint, .unresolved, .overflow,
                 .noIdentity, .connectFailed, .connectTimeout, .upstreamTLS, .upstreamClosed,
                 .upstreamRefused,
-                .upstreamProtocol, .drainExpired:
+                .upstreamProtocol, .drainExpired, .shed:
                 .unavailable
             }
+    }
+
+    /// As clients map HTTP statuses (gRPC's http-grpc-status-mapping).
+    private init(_ abort: Fault.Abort) {
+        guard case .grpc(let code) = abort else {
+            self = .unavailable
+            return
+        }
+        self = GRPCStatus(rawValue: UInt64(code)) ?? .unavailable
+    }
+
+    /// The code in a response's `grpc-status`; nil when there is none, or nothing of the kind.
+    static func code(in fields: FieldBlock) -> Int? {
+        guard let index = fields.firstIndex(of: .grpcStatus) else { return nil }
+        return fields.withValue(at: index) { value in
+            guard (1...2).contains(value.count) else { return nil }
+            var code = 0
+            for position in 0..<value.count {
+                let digit = value[position] &- UInt8(ascii: "0")
+                guard digit <= 9 else { return nil }
+                code = code * 10 + Int(digit)
+            }
+            return code
+        }
     }
 
     /// As clients map the codes of RST_STREAM.
