@@ -415,12 +415,9 @@ final class Exchange: AttemptReceiver {
         fields.removeHopByHop()
         fields.removeAll(.xForwardedClientCert)
         trace.write(into: fields)
-        if let filters = policies.filters {
-            filters.change(head, worker)
-            hash = filters.hash(head, caller)
-        } else if target.cluster.hashes {
-            hash = target.cluster.hash(head, caller)
-        }
+        // By what the caller has sent, not by what a filter makes of it.
+        if target.cluster.hashes { hash = target.cluster.hash(head, caller) }
+        if let filters = policies.filters { filters.change(head, worker) }
         begin(target)
     }
 
@@ -435,8 +432,8 @@ final class Exchange: AttemptReceiver {
     /// The route's, or what the caller still has, if that is less.
     private func timeLimit(_ fields: FieldBlock) -> UInt64? {
         let own = policies.requestNanoseconds
-        guard fields.mayContain(Deadline.fields) else { return own }
-        guard let left = Deadline.left(fields, now: worker.wallTime) else { return own }
+        guard Deadline.isIn(fields), let left = Deadline.read(fields, wall: { worker.wallTime })
+        else { return own }
         return min(own ?? .max, left)
     }
 
@@ -445,12 +442,12 @@ final class Exchange: AttemptReceiver {
         guard deadline != .distantFuture else { return }
         let now = worker.loop.now
         let left = deadline > now ? deadline.nanoseconds(since: now) : 0
-        Deadline.write(
-            left,
-            to: head.fields,
-            asInstant: direction == .inbound ? worker.wallTime : nil,
-            scratch: worker.replyBody
-        )
+        let (fields, scratch) = (head.fields, worker.replyBody)
+        switch direction {
+        case .outbound: Deadline.writeRest(left, to: fields, scratch: scratch)
+        case .inbound:
+            Deadline.writeInstant(left, wall: worker.wallTime, to: fields, scratch: scratch)
+        }
     }
 
     private func attempt(_ target: ExchangeTarget) {
@@ -538,7 +535,7 @@ final class Exchange: AttemptReceiver {
     private func retries(insteadOf response: ResponseHead) -> Bool {
         let fields = response.fields
         if response.bodyLength.isEmpty { grpcCode = GRPCStatus.code(in: fields) }
-        let advises = fields.mayContain(RetryAdvice.fields)
+        let advises = RetryAdvice.isIn(fields)
         isOverload = response.status == 503 && advises
         guard state == .requesting, policies.ownsRetries else { return false }
         let kind: AttemptFailure
@@ -757,7 +754,6 @@ final class Exchange: AttemptReceiver {
         if let seconds = reply.retryAfterSeconds {
             response.fields.append(.retryAfter, decimal: seconds)
         }
-        if case .rateLimited(let verdict) = failure { verdict.append(to: response.fields) }
         policies.filters?.change(response, for: head, worker)
         responseBytes = UInt64(body.count)
         downstream.sendHead(response)

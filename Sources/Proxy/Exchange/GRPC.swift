@@ -4,18 +4,8 @@
 import Bytes
 import HTTP
 import HTTP2
+import MeshModel
 import Traffic
-
-/// The `grpc-timeout` field: at most eight digits and a unit.
-enum GRPCTimeout {
-    /// Nil when it is malformed, which the server has to judge.
-    static func nanoseconds(_ value: Span<UInt8>) -> UInt64? { Deadline.parse(value) }
-
-    /// The time in the finest unit that fits in eight digits.
-    static func append(nanoseconds: UInt64, to buffer: ByteBuffer) {
-        Deadline.append(nanoseconds: nanoseconds, to: buffer)
-    }
-}
 
 /// A status of gRPC for a failure of the proxy.
 enum GRPCStatus: UInt64 {
@@ -38,7 +28,7 @@ enum GRPCStatus: UInt64 {
                 .deadlineExceeded
             case .rateLimited: .resourceExhausted
             case .sunset: .unimplemented
-            case .injected(let abort): .init(abort)
+            case .injected(let abort): .init(abort: abort)
             case .downstreamClosed: .cancelled
             case .upstreamReset(let code): .init(reset: code)
             case .malformedResponse: .internalError
@@ -52,7 +42,7 @@ enum GRPCStatus: UInt64 {
     }
 
     /// As clients map HTTP statuses (gRPC's http-grpc-status-mapping).
-    private init(_ abort: Fault.Abort) {
+    private init(abort: Fault.Abort) {
         guard case .grpc(let code) = abort else {
             self = .unavailable
             return

@@ -4,6 +4,7 @@
 import Bytes
 import TLS
 import Telemetry
+import Traffic
 
 /// A response made by the proxy itself.
 struct LocalReply {
@@ -196,7 +197,7 @@ struct LocalReply {
                     "rate_limited",
                     .rateLimited,
                     "Too many requests for a limit of this service.",
-                    retryAfterSeconds: verdict.retryAfterSeconds
+                    retryAfterSeconds: UInt64(verdict.retryAfterSeconds)
                 )
             case .shed:
                 .init(

@@ -79,6 +79,7 @@ final class RouteGate {
         _ now: MonotonicTime
     ) -> RateLimitVerdict {
         let limit = limits[index]
+        let everyone = everyone
         switch limit.key {
         case .all: return limit.limiter.take(everyone.span, now: now)
         case .caller:
@@ -88,7 +89,8 @@ final class RouteGate {
             let address = caller?.addressBytes ?? everyone
             return limit.limiter.take(address.span, now: now)
         case .header:
-            guard let at = head.fields.firstIndex(named: limit.field.span) else {
+            let field = limit.field
+            guard let at = head.fields.firstIndex(named: field.span) else {
                 return limit.limiter.take(everyone.span, now: now)
             }
             return head.fields.withValue(at: at) { limit.limiter.take($0, now: now) }

@@ -3,6 +3,7 @@
 
 import HTTP
 import MeshModel
+import Telemetry
 import Time
 import Traffic
 

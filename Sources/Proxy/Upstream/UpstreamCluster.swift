@@ -70,6 +70,7 @@ final class UpstreamCluster: TimerTarget {
         let keeps = previous?.cluster.security == cluster.security
         leavesVersionToCaller = cluster.security == .plaintext && cluster.protocol == .auto
         let spoken = Self.spoken(with: cluster)
+        super.init()
         if cluster.endpoints.contains(where: { $0.address == nil }) {
             let names = EndpointNames(worker: worker, endpoints: cluster.endpoints) {
                 [unowned self] in followNames()
@@ -77,7 +78,6 @@ final class UpstreamCluster: TimerTarget {
             names.onWaitedTooLong = { [unowned self] in endWait() }
             self.names = names
         }
-        super.init()
         let members = self.members
         var before: [SocketAddress: EndpointPool] = [:]
         if keeps {
