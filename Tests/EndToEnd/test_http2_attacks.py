@@ -230,7 +230,7 @@ class HTTP2Attacks(EndToEndCase):
             exchange.read_body()
             exchange.reply(200, b"ok" if exchange.request.target == "/bystander" else body)
         _, proxy, port, tls = self._outbound(
-            handler=large, timeouts={"streamIdle": "3s"})
+            handler=large, timeouts={"streamIdle": "5s"})
         resident = proxy.resident_bytes()
         for window in (0, 0x7FFFFFFF):
             with self.subTest(f"window {window}"), Bystander(port):
