@@ -102,8 +102,8 @@ targets += [
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
-            "Proxy", "ControlClient", "Admin", "Telemetry", "DNS", "MeshModel", "Reactor", "TLS",
-            "Time", "Bytes", "CLinux",
+            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel", "Reactor",
+            "TLS", "Time", "Bytes", "CLinux",
         ],
         swiftSettings: base
     ),
