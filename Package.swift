@@ -130,6 +130,12 @@ if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
             path: "Tests/Benchmarks/HTTP2",
             swiftSettings: base
         ),
+        .executableTarget(
+            name: "bench-traffic",
+            dependencies: ["Traffic", "MeshModel", "Time"],
+            path: "Tests/Benchmarks/Traffic",
+            swiftSettings: base
+        ),
     ]
 }
 var dependencies: [Package.Dependency] = []

@@ -22,11 +22,6 @@ struct EndpointRecord {
     /// Nearness of its locality; 0 is next.
     var tier: UInt8 = 0
 
-    // Of active health checks.
-    var isWell = true
-    /// Results in a row that contradict `isWell`.
-    var contradictions: UInt8 = 0
-
     init(id: UInt32, now: UInt64) {
         self.id = id
         latency = LatencyEstimate(now: now)

@@ -10,16 +10,9 @@ extension EndpointSelector {
         isWell: Bool,
         now: MonotonicTime
     ) -> EndpointEvent? {
-        guard let healthCheck, records.indices.contains(index) else { return nil }
-        if records[index].isWell == isWell {
-            records[index].contradictions = 0
+        guard checks.indices.contains(index), checks[index].record(isSuccess: isWell) else {
             return nil
         }
-        records[index].contradictions += 1
-        let needed = isWell ? healthCheck.successesMin : healthCheck.failuresMax
-        guard Int(records[index].contradictions) >= needed else { return nil }
-        records[index].contradictions = 0
-        records[index].isWell = isWell
         let before = records[index].use
         settleUse(index, now)
         rebuild()
@@ -122,16 +115,19 @@ extension EndpointSelector {
             case .ejected, .probation(isProbing: true): .nothing
             case .probation(isProbing: false): .probe
             }
-        records[index].use = records[index].isWell ? use : .nothing
+        records[index].use = isWell(index) ? use : .nothing
         probesDue.removeAll { $0 == UInt32(index) }
         if records[index].use == .probe { probesDue.append(UInt32(index)) }
     }
+
+    private func isWell(_ index: Int) -> Bool { checks.isEmpty || checks[index].isWell }
 
     private func noteDue() { dueAt = detector?.nextDue?.nanoseconds ?? .max }
 
     /// Follows a new list: `kept` has the former index of each endpoint.
     func remapHealth(_ kept: [Int?], _ now: MonotonicTime) {
         let restored = detector?.remap(kept, now: now) ?? []
+        if let freshChecks { checks = kept.map { $0.map { checks[$0] } ?? freshChecks } }
         probesDue = []
         for index in records.indices { settleUse(index, now) }
         for index in restored {
@@ -158,7 +154,7 @@ extension EndpointSelector {
         if case .ejected(let until) = standing { ejectedUntil = until }
         return EndpointState(
             standing: standing,
-            isWell: record.isWell,
+            isWell: isWell(index),
             active: Int(record.active),
             latencyNanoseconds: UInt64(latency),
             score: score,
@@ -167,7 +163,7 @@ extension EndpointSelector {
             ejectedUntil: ejectedUntil,
             successes: counts.successes,
             failures: counts.failures,
-            cause: record.isWell ? detector?.cause(index) : .healthCheck
+            cause: isWell(index) ? detector?.cause(index) : .healthCheck
         )
     }
 }

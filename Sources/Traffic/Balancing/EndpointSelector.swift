@@ -18,7 +18,6 @@ public import Time
 public final class EndpointSelector {
     let policy: LoadBalancing
     let outliers: OutlierDetection?
-    let healthCheck: HealthCheck?
     let own: Locality
 
     /// The list; `records` are of the same order.
@@ -37,6 +36,10 @@ public final class EndpointSelector {
     let rampNanoseconds: UInt64
     let rampMin: Double
 
+    /// Active health of each endpoint; empty where nothing is checked.
+    var checks: [ActiveHealth] = []
+    /// That of a new endpoint.
+    let freshChecks: ActiveHealth?
     var detector: OutlierDetector?
     /// When the detector has something to do.
     var dueAt = UInt64.max
@@ -54,7 +57,7 @@ public final class EndpointSelector {
     public init(_ cluster: Cluster, own: Locality, seed: UInt64) {
         policy = cluster.balancing
         outliers = cluster.outlierDetection
-        healthCheck = cluster.healthCheck
+        freshChecks = cluster.healthCheck.map { ActiveHealth($0) }
         self.own = own
         rampNanoseconds = policy.slowStart?.window.nanoseconds ?? 0
         rampMin = policy.slowStart?.weightMin.fraction ?? 1
