@@ -138,6 +138,12 @@ if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
             path: "Tests/Benchmarks/Routing",
             swiftSettings: base
         ),
+        .executableTarget(
+            name: "bench-traffic",
+            dependencies: ["Traffic", "MeshModel", "Time"],
+            path: "Tests/Benchmarks/Traffic",
+            swiftSettings: base
+        ),
     ]
 }
 var dependencies: [Package.Dependency] = []

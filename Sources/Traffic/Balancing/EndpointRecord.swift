@@ -22,14 +22,9 @@ struct EndpointRecord {
     /// Nearness of its locality; 0 is next.
     var tier: UInt8 = 0
 
-    // Of active health checks.
-    var isWell = true
-    /// Results in a row that contradict `isWell`.
-    var contradictions: UInt8 = 0
-
-    init(id: UInt32, latency: LatencyEstimate) {
+    init(id: UInt32, now: UInt64) {
         self.id = id
-        self.latency = latency
+        latency = LatencyEstimate(now: now)
     }
 
     /// Latency for a choice at `now`.

@@ -10,23 +10,16 @@ extension EndpointSelector {
         isWell: Bool,
         now: MonotonicTime
     ) -> EndpointEvent? {
-        guard let healthCheck, records.indices.contains(index) else { return nil }
-        if records[index].isWell == isWell {
-            records[index].contradictions = 0
+        guard checks.indices.contains(index), checks[index].record(isSuccess: isWell) else {
             return nil
         }
-        records[index].contradictions += 1
-        let needed = isWell ? healthCheck.successesMin : healthCheck.failuresMax
-        guard Int(records[index].contradictions) >= needed else { return nil }
-        records[index].contradictions = 0
-        records[index].isWell = isWell
         let before = records[index].use
         settleUse(index, now)
         rebuild()
         switch (before, records[index].use) {
         case (.requests, .nothing): return .ejected(index, .healthCheck)
         case (.nothing, .requests):
-            beginAnew(index, answer: nil, now.nanoseconds)
+            beginAnew(index, isMeasured: false, now.nanoseconds)
             return .restored(index)
         case (_, .probe): return .probing(index)
         default: return nil
@@ -84,7 +77,6 @@ extension EndpointSelector {
     func probed(
         _ index: Int,
         _ outcome: AttemptOutcome,
-        latencyNanoseconds: UInt64,
         _ now: MonotonicTime
     ) -> EndpointEvent? {
         // One that has too much to do is alive, and its latency keeps the load away.
@@ -103,23 +95,15 @@ extension EndpointSelector {
             rebuild()
             return .ejected(index, ejection.cause)
         case .restored:
-            let answer =
-                outcome == .overload
-                ? LatencyEstimate.overload : EndpointRecord.sample(latencyNanoseconds)
-            beginAnew(index, answer: answer, now.nanoseconds)
+            beginAnew(index, isMeasured: outcome == .overload, now.nanoseconds)
             rebuild()
             return records[index].use == .requests ? .restored(index) : nil
         }
     }
 
-    /// Forgets the latency of its bad time, but not that of the answer that brought it back.
-    private func beginAnew(_ index: Int, answer: Double?, _ now: UInt64) {
-        var latency = LatencyEstimate(
-            nanoseconds: latencyMedian(now) ?? LatencyEstimate.start,
-            now: now
-        )
-        if let answer { latency.add(answer, now: now) }
-        records[index].latency = latency
+    /// Forgets the latency of a bad time, which a single answer to a probe does not replace.
+    private func beginAnew(_ index: Int, isMeasured: Bool, _ now: UInt64) {
+        records[index].isMeasured = isMeasured
         beginRamp(&records[index], now)
     }
 
@@ -131,20 +115,23 @@ extension EndpointSelector {
             case .ejected, .probation(isProbing: true): .nothing
             case .probation(isProbing: false): .probe
             }
-        records[index].use = records[index].isWell ? use : .nothing
+        records[index].use = isWell(index) ? use : .nothing
         probesDue.removeAll { $0 == UInt32(index) }
         if records[index].use == .probe { probesDue.append(UInt32(index)) }
     }
+
+    private func isWell(_ index: Int) -> Bool { checks.isEmpty || checks[index].isWell }
 
     private func noteDue() { dueAt = detector?.nextDue?.nanoseconds ?? .max }
 
     /// Follows a new list: `kept` has the former index of each endpoint.
     func remapHealth(_ kept: [Int?], _ now: MonotonicTime) {
         let restored = detector?.remap(kept, now: now) ?? []
+        if let freshChecks { checks = kept.map { $0.map { checks[$0] } ?? freshChecks } }
         probesDue = []
         for index in records.indices { settleUse(index, now) }
         for index in restored {
-            beginRamp(&records[index], now.nanoseconds)
+            beginAnew(index, isMeasured: false, now.nanoseconds)
             untold.append(.restored(index))
         }
         noteDue()
@@ -155,26 +142,28 @@ extension EndpointSelector {
         let record = records[index]
         let standing = detector?.standing(index, now: now) ?? .healthy
         let counts = detector?.counts(index, now: now) ?? (successes: 0, failures: 0)
+        let load = load(record, now.nanoseconds)
+        let latency = record.expectedLatency(at: now.nanoseconds)
         let score: Double =
             switch policy.algorithm {
-            case .peakEWMA: cost(index, now.nanoseconds, true)
-            case .leastRequest: cost(index, now.nanoseconds, false)
+            case .peakEWMA: latency * (1 + load)
+            case .leastRequest: load
             case .roundRobin, .random, .ringHash, .maglev: 0
             }
         var ejectedUntil: MonotonicTime?
         if case .ejected(let until) = standing { ejectedUntil = until }
         return EndpointState(
             standing: standing,
-            isWell: record.isWell,
+            isWell: isWell(index),
             active: Int(record.active),
-            latencyNanoseconds: UInt64(record.expectedLatency(at: now.nanoseconds)),
+            latencyNanoseconds: UInt64(latency),
             score: score,
             weight: Double(members[index].weight) * ramp(record, now.nanoseconds),
             ejections: detector?.ejections(index) ?? 0,
             ejectedUntil: ejectedUntil,
             successes: counts.successes,
             failures: counts.failures,
-            cause: record.isWell ? detector?.cause(index) : .healthCheck
+            cause: isWell(index) ? detector?.cause(index) : .healthCheck
         )
     }
 }
