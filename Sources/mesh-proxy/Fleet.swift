@@ -78,6 +78,9 @@ final class Fleet {
         }
     }
 
+    /// How many workers there are.
+    var workerCount: Int { mailboxes.count }
+
     /// Posts `message` to every worker.
     func post(_ message: WorkerMessage) {
         for mailbox in mailboxes { mailbox.post(message) }
