@@ -10,16 +10,20 @@ public struct OutlierDetection: Sendable, Equatable {
     public let successRateMin: Share?
     /// Requests in `window` below which no rate is judged.
     public let requestsMin: Int
-    /// An endpoint is ejected whose success rate is below the mean of all by so many standard
-    /// deviations, in thousandths; nil: not judged. Needs `sigmaEndpointsMin` endpoints with
-    /// `sigmaRequestsMin` requests each.
+    /// Standard deviations below the mean of all success rates that eject, in thousandths; nil: not
+    /// judged.
+    ///
+    /// Needs `sigmaEndpointsMin` endpoints with `sigmaRequestsMin` requests each.
     public let sigmaThousandths: Int?
+    /// Endpoints with enough requests below which deviations mean nothing.
     public let sigmaEndpointsMin: Int
+    /// Requests of an endpoint in `window` below which its rate is not compared.
     public let sigmaRequestsMin: Int
-    /// Ejection lasts this times how often in a row it was ejected, with jitter of a fifth; a window
-    /// of health makes up for one.
+    /// Ejection lasts this times how often in a row it was ejected, with jitter of a fifth.
+    ///
+    /// A window of health makes up for one.
     public let ejection: Duration
-    /// No ejection is longer, its jitter included.
+    /// No ejection is longer, its jitter included; at least `ejection`.
     public let ejectionMax: Duration
     /// Endpoints set aside at once at most; one may be whenever there are two.
     public let ejectedMax: Share
@@ -48,7 +52,7 @@ public struct OutlierDetection: Sendable, Equatable {
         panicBelow: Share = Share(percent: 50)
     ) {
         precondition(consecutiveFailures.map(Limits.consecutiveFailures.contains) ?? true)
-        precondition(Limits.outlierWindow.contains(window))
+        precondition(Limits.outlierWindow.contains(window) && window.isTimeLimit)
         precondition(Limits.sampleSize.contains(requestsMin))
         precondition(sigmaThousandths.map(Limits.sigmaThousandths.contains) ?? true)
         precondition(Limits.sampleSize.contains(sigmaEndpointsMin))
@@ -70,6 +74,7 @@ public struct OutlierDetection: Sendable, Equatable {
 
 /// Requests of the proxy's own that ask an endpoint whether it is well; opt-in.
 public struct HealthCheck: Sendable, Equatable {
+    /// What is asked.
     public enum Kind: Sendable, Equatable {
         /// GET of this path; well when the status is in 200...399.
         case http(path: String)
@@ -79,9 +84,11 @@ public struct HealthCheck: Sendable, Equatable {
         case tcp
     }
 
+    /// What is asked.
     public let kind: Kind
     /// Between checks of an endpoint, with jitter of a fifth.
     public let interval: Duration
+    /// Longest time for an answer.
     public let timeout: Duration
     /// Results in a row that make an endpoint unhealthy, 1...100.
     public let failuresMax: Int
@@ -98,7 +105,7 @@ public struct HealthCheck: Sendable, Equatable {
     ) {
         if case .http(let path) = kind { precondition(Syntax.path.isValid(path)) }
         if case .grpc(let service) = kind {
-            precondition(service.isEmpty || Syntax.grpcName.isValid(service))
+            precondition(Syntax.grpcHealthService.isValid(service))
         }
         precondition(interval.isTimeLimit && timeout.isTimeLimit)
         precondition(Limits.healthCheckResults.contains(failuresMax))
