@@ -102,14 +102,14 @@ targets += [
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
-            "Proxy", "ControlClient", "Admin", "Telemetry", "DNS", "MeshModel", "Reactor", "TLS",
-            "Time", "Bytes", "CLinux",
+            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel", "Reactor",
+            "TLS", "Time", "Bytes", "CLinux",
         ],
         swiftSettings: base
     ),
     .testTarget(
         name: "mesh-proxyTests",
-        dependencies: ["mesh-proxy", "Time"],
+        dependencies: ["mesh-proxy", "MeshModel", "Telemetry", "Time"],
         swiftSettings: base
     ),
     // The rules no compiler checks, over the whole tree.
@@ -128,6 +128,20 @@ if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
             name: "bench-http2",
             dependencies: ["HTTP2", "HTTP", "Bytes", "Time"],
             path: "Tests/Benchmarks/HTTP2",
+            swiftSettings: base
+        ),
+        .executableTarget(
+            name: "bench-routing",
+            dependencies: [
+                "Traffic", "MeshModel", "RegularExpressions", "HTTP", "Bytes", "Time",
+            ],
+            path: "Tests/Benchmarks/Routing",
+            swiftSettings: base
+        ),
+        .executableTarget(
+            name: "bench-traffic",
+            dependencies: ["Traffic", "MeshModel", "Time"],
+            path: "Tests/Benchmarks/Traffic",
             swiftSettings: base
         ),
     ]
@@ -149,7 +163,7 @@ if !dataPlaneOnly {
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ]
     let controlPlane: [Target.Dependency] = [
-        "ControlProtocol", "MeshModel",
+        "ControlProtocol", "MeshModel", "Traffic", "Time",
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "Crypto", package: "swift-crypto"),

@@ -11,6 +11,7 @@ import TLS
 import Telemetry
 import Testing
 import Time
+import Traffic
 
 @testable import Proxy
 
@@ -101,7 +102,12 @@ final class ProxyBench {
             interception: interception
         )
         let log = log
-        worker = try Worker(index: 0, settings: settings, loop: loop) { log.take($0) }
+        worker = try Worker(
+            index: 0,
+            settings: settings,
+            shared: SharedTraffic(workers: 1),
+            loop: loop
+        ) { log.take($0) }
         let outboundSocket = try Self.listen()
         let inboundSocket = try inbound.map { _ in try Self.listen() }
         outboundPort = outboundSocket.address.port

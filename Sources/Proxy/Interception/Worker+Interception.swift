@@ -45,7 +45,7 @@ extension Worker {
                 service: "unknown",
                 cluster: Self.passThroughName
             ),
-            timeouts: .default
+            policies: passThroughPolicies
         ) {
             Cluster(
                 name: Self.passThroughName,
@@ -78,7 +78,7 @@ extension Worker {
         return applicationPorts.cluster(
             at: address,
             series: nil,
-            timeouts: inbound.timeouts
+            policies: mesh.inboundPolicies
         ) {
             Cluster(
                 name: "application",
@@ -87,7 +87,8 @@ extension Worker {
                 connectTimeout: ProxyLimits.applicationConnectTimeout,
                 idleTimeout: ProxyLimits.applicationIdleTimeout,
                 limits: inbound.limits,
-                protocol: inbound.protocol(at: port)
+                protocol: inbound.protocol(at: port),
+                adaptiveConcurrency: inbound.adaptiveConcurrency
             )
         }
     }

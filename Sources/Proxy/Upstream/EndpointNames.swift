@@ -7,6 +7,7 @@ import DNS
 import MeshModel
 import Reactor
 import Time
+import Traffic
 
 /// Follows the addresses of a cluster's endpoints.
 ///
@@ -16,7 +17,7 @@ final class EndpointNames: TimerTarget {
     private let endpoints: [Endpoint]
     /// One for each of `endpoints`; nil for those that are literals.
     private var names: [ResolvedName?] = []
-    private var waiters: ContiguousArray<Exchange> = []
+    private var waiters: ContiguousArray<AttemptReceiver> = []
     private var waitingTunnels: ContiguousArray<Tunnel> = []
     private let waitTimer = Timer()
 
@@ -33,17 +34,26 @@ final class EndpointNames: TimerTarget {
 
     var waitingCount: Int { waiters.count + waitingTunnels.count }
 
-    /// Where the endpoints are as far as is known, each address once, in their order.
-    var addresses: [SocketAddress] {
+    /// The endpoints as far as is known, each address once, in their order.
+    var members: [EndpointMember] {
         var known: Set<SocketAddress> = []
-        return zip(endpoints, names).flatMap { endpoint, name -> [SocketAddress] in
-            switch endpoint.target {
-            case .address(let address): return [address]
-            case .name(_, let port):
-                guard case .addresses(let addresses)? = name?.state else { return [] }
-                return addresses.map { SocketAddress(addressBytes: $0.bytes, port: port) }
+        return zip(endpoints, names).flatMap { endpoint, name -> [EndpointMember] in
+            addresses(of: endpoint.target, name).map {
+                EndpointMember(key: $0, weight: endpoint.weight, locality: endpoint.locality)
             }
-        }.filter { known.insert($0).inserted }
+        }.filter { known.insert($0.key).inserted }
+    }
+
+    private func addresses(
+        of target: EndpointTarget,
+        _ name: ResolvedName?
+    ) -> [SocketAddress] {
+        switch target {
+        case .address(let address): return [address]
+        case .name(_, let port):
+            guard case .addresses(let addresses)? = name?.state else { return [] }
+            return addresses.map { SocketAddress(addressBytes: $0.bytes, port: port) }
+        }
     }
 
     /// A name has never been answered for.
@@ -57,9 +67,9 @@ final class EndpointNames: TimerTarget {
         return isPending ? .unresolved(.timedOut) : .noEndpoint
     }
 
-    /// Lets `exchange` wait for the first address.
-    func wait(_ exchange: Exchange, atMostNanoseconds: UInt64) {
-        waiters.append(exchange)
+    /// Lets `receiver` wait for the first address.
+    func wait(_ receiver: AttemptReceiver, atMostNanoseconds: UInt64) {
+        waiters.append(receiver)
         startWait(atMostNanoseconds)
     }
 
@@ -74,9 +84,9 @@ final class EndpointNames: TimerTarget {
         worker.loop.arm(waitTimer, afterNanoseconds: nanoseconds, target: self)
     }
 
-    /// `exchange` waits no longer; false when it did not.
-    func withdraw(_ exchange: Exchange) -> Bool {
-        guard let index = waiters.firstIndex(where: { $0 === exchange }) else { return false }
+    /// `receiver` waits no longer; false when it did not.
+    func withdraw(_ receiver: AttemptReceiver) -> Bool {
+        guard let index = waiters.firstIndex(where: { $0 === receiver }) else { return false }
         waiters.remove(at: index)
         if waitingCount == 0 { worker.loop.timers.cancel(waitTimer) }
         return true
@@ -97,7 +107,7 @@ final class EndpointNames: TimerTarget {
     }
 
     /// Everybody who waits, who does so no longer.
-    func takeWaiters() -> ContiguousArray<Exchange> {
+    func takeWaiters() -> ContiguousArray<AttemptReceiver> {
         defer { waiters = [] }
         worker.loop.timers.cancel(waitTimer)
         return waiters
