@@ -33,63 +33,50 @@ enum GRPCHealth {
     ///
     /// Fields of a later version are passed over; whatever is malformed is not `SERVING`.
     static func isServing(_ bytes: Span<UInt8>) -> Bool {
-        var reader = Reader(bytes: bytes, offset: 5)
         guard bytes.count >= 5, bytes[0] == 0, bytes[1] == 0, bytes[2] == 0,
             Int(bytes[3]) << 8 | Int(bytes[4]) == bytes.count - 5
         else { return false }
+        var offset = 5
         // Absent means 0, `UNKNOWN`; of several the last counts.
         var status: UInt64 = 0
-        while reader.offset < bytes.count {
-            guard let tag = reader.varint() else { return false }
-            switch (tag >> 3, tag & 7) {
-            case (0, _): return false
-            case (1, 0):
-                guard let value = reader.varint() else { return false }
+        while offset < bytes.count {
+            guard let tag = varint(bytes, &offset), tag >> 3 > 0 else { return false }
+            if tag == 1 << 3 {
+                guard let value = varint(bytes, &offset) else { return false }
                 status = value
-            case (_, let kind):
-                guard reader.skip(kind) else { return false }
+            } else if tag >> 3 == 1 || !skip(tag & 7, bytes, &offset) {
+                return false
             }
         }
         return status == 1
     }
 
-    /// Reads protobuf's encoding; never past the end.
-    private struct Reader: ~Escapable {
-        let bytes: Span<UInt8>
-        var offset: Int
-
-        @_lifetime(copy bytes)
-        init(bytes: Span<UInt8>, offset: Int) {
-            self.bytes = bytes
-            self.offset = offset
+    private static func varint(_ bytes: Span<UInt8>, _ offset: inout Int) -> UInt64? {
+        var value: UInt64 = 0
+        for shift in stride(from: 0 as UInt64, to: 64, by: 7) {
+            guard offset < bytes.count else { return nil }
+            let byte = bytes[offset]
+            offset += 1
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return value }
         }
+        return nil
+    }
 
-        mutating func varint() -> UInt64? {
-            var value: UInt64 = 0
-            for shift in stride(from: 0 as UInt64, to: 64, by: 7) {
-                guard offset < bytes.count else { return nil }
-                let byte = bytes[offset]
-                offset += 1
-                value |= UInt64(byte & 0x7F) << shift
-                if byte < 0x80 { return value }
-            }
-            return nil
+    /// Passes over a field's value by protobuf's kinds; false when it is cut off or of none.
+    private static func skip(_ kind: UInt64, _ bytes: Span<UInt8>, _ offset: inout Int) -> Bool {
+        let count: UInt64
+        switch kind {
+        case 0: return varint(bytes, &offset) != nil
+        case 1: count = 8
+        case 5: count = 4
+        case 2:
+            guard let length = varint(bytes, &offset) else { return false }
+            count = length
+        default: return false
         }
-
-        mutating func skip(_ kind: UInt64) -> Bool {
-            let count: UInt64
-            switch kind {
-            case 0: return varint() != nil
-            case 1: count = 8
-            case 5: count = 4
-            case 2:
-                guard let length = varint() else { return false }
-                count = length
-            default: return false
-            }
-            guard count <= UInt64(bytes.count - offset) else { return false }
-            offset += Int(count)
-            return true
-        }
+        guard count <= UInt64(bytes.count - offset) else { return false }
+        offset += Int(count)
+        return true
     }
 }

@@ -10,6 +10,7 @@
 
 import MeshModel
 import Reactor
+import Telemetry
 import Time
 import Traffic
 
