@@ -181,6 +181,8 @@ final class CompiledMesh {
             idleTimeout: ProxyLimits.applicationIdleTimeout,
             limits: service.limits,
             protocol: service.protocol,
+            // There is no other endpoint to prefer.
+            outlierDetection: nil,
             adaptiveConcurrency: service.adaptiveConcurrency
         )
         if let previous, previous.cluster == cluster { return previous }
@@ -206,6 +208,7 @@ private final class CompiledService {
                     route,
                     index: index,
                     service: service.name,
+                    port: service.port,
                     worker: worker,
                     clusters: clusters
                 )

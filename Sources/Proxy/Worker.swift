@@ -96,6 +96,8 @@ public final class Worker {
     let replyHead = ResponseHead()
     let replyBody = ByteBuffer()
     let replyTrailers = FieldBlock()
+    /// Scratch of filters; empty between uses.
+    let filterScratch = ByteBuffer()
     private(set) lazy var http2 = HTTP2Resources(worker: self, limits: settings.http2)
     /// Keeps the names of endpoints resolved; it knows no server before it is told.
     private(set) lazy var resolver = Resolver(
@@ -377,7 +379,7 @@ public final class Worker {
     }
 
     /// Whether the last turn took so long that shedding is to be asked about.
-    var isLate: Bool { loop.lastTurnNanoseconds > 0 || overload?.isShedding ?? false }
+    var isLate: Bool { loop.lastTurnNanoseconds > 0 || overload?.level ?? 0 > 0 }
 
     /// Whether a request of this priority is refused for the sake of more important ones.
     func sheds(_ priority: Priority, _ direction: Direction) -> Bool {
@@ -393,16 +395,30 @@ public final class Worker {
     /// For what is told in dates; read anew each time, as it is rarely needed.
     var wallTime: WallTime { Clock.wall() }
 
-    /// Puts a canned response into the scratch of local replies.
-    func prepare(_ answer: FallbackResponse) {
+    /// Begins an answer by policy in the scratch of local replies; its body is `replyBody`.
+    func prepareAnswer(status: Int) -> ResponseHead {
         replyHead.clear()
         replyBody.clear()
-        replyHead.set(status: answer.status)
+        replyHead.set(status: status)
+        replyHead.set(
+            bodyLength: status == 204 ? .none : .known(0),
+            wantsKeepAlive: true
+        )
+        return replyHead
+    }
+
+    /// Puts a canned response into the scratch of local replies.
+    func prepare(_ answer: FallbackResponse) {
+        let response = prepareAnswer(status: answer.status)
         replyBody.append(answer.body)
-        replyHead.set(bodyLength: .known(UInt64(replyBody.count)), wantsKeepAlive: true)
-        let type = ByteBuffer()
-        type.append(answer.contentType)
-        replyHead.fields.append(.contentType, type)
+        if answer.status != 204, answer.status != 304 {
+            response.set(bodyLength: .known(UInt64(replyBody.count)), wantsKeepAlive: true)
+        } else {
+            replyBody.clear()
+        }
+        filterScratch.clear()
+        filterScratch.append(answer.contentType)
+        response.fields.append(.contentType, filterScratch)
     }
 
     func exchangeStarted(_ direction: Direction) {

@@ -206,7 +206,9 @@ final class ProxyBench {
         connectTimeout: Duration = .seconds(10),
         idleTimeout: Duration = .seconds(600),
         limits: ClusterLimits = .default,
-        protocol: ServiceProtocol = .auto
+        protocol: ServiceProtocol = .auto,
+        // In turn, so that a test knows which endpoint comes next.
+        balancing: LoadBalancing = LoadBalancing(algorithm: .roundRobin)
     ) -> Cluster {
         Cluster(
             name: name,
@@ -215,7 +217,8 @@ final class ProxyBench {
             connectTimeout: connectTimeout,
             idleTimeout: idleTimeout,
             limits: limits,
-            protocol: `protocol`
+            protocol: `protocol`,
+            balancing: balancing
         )
     }
 
@@ -362,12 +365,17 @@ final class ProxyBench {
         loop.turn(waitMillisecondsMax: 0)
     }
 
-    /// The pool of the local application stays, and may look through its connections once more.
+    /// The pool of the local application stays, and may look through its connections once more; and
+    /// clusters of several endpoints judge them for a while.
     private var armedSweeps: Int {
         let mesh = Mirror(reflecting: worker).descendant("mesh") as? CompiledMesh
-        return (mesh?.application?.pools ?? []).count {
-            (Mirror(reflecting: $0).descendant("sweep") as? Timer)?.isArmed ?? false
-        }
+        let clusters = (mesh?.clusters.values.map(\.self) ?? [])
+        return (mesh?.application?.pools ?? []).count { isArmed("sweep", of: $0) }
+            + clusters.count { isArmed("healthTimer", of: $0) }
+    }
+
+    private func isArmed(_ timer: String, of owner: AnyObject) -> Bool {
+        (Mirror(reflecting: owner).descendant(timer) as? Timer)?.isArmed ?? false
     }
 
     /// Everything that must be gone once its connection is, held weakly.

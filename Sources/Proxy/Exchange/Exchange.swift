@@ -76,6 +76,8 @@ final class Exchange: AttemptReceiver {
     private var attemptLatency: UInt64?
     /// A layer above repeats this request: only what is always safe is repeated here.
     private(set) var isOwnedAbove = false
+    /// What keeps the caller at its backend from now on.
+    private var cookie: CompiledStickiness.Cookie?
     /// What endpoints are chosen by, where requests of a kind stay together.
     private var hash: UInt64?
     /// Copies of the request that are on their way elsewhere; nil in most exchanges.
@@ -277,7 +279,7 @@ final class Exchange: AttemptReceiver {
         replay.clear()
         isReplayComplete = false
         if head.isWebSocket { answerWebSocket(response.status) }
-        policies.filters?.change(response, for: head, worker)
+        policies.filters?.change(response, for: head, cookie: cookie, worker)
         downstream.sendHead(response)
         if tunnel == .open { downstream.resumeRequestBody() }
     }
@@ -409,7 +411,9 @@ final class Exchange: AttemptReceiver {
 
     /// Goes where the route says.
     private func take(_ route: ExchangeRoute) {
-        guard let target = route.nextTarget(head) else { return fail(.noRoute) }
+        var cookie: CompiledStickiness.Cookie?
+        guard let target = route.nextTarget(head, cookie: &cookie) else { return fail(.noRoute) }
+        self.cookie = cookie
         self.target = target
         let fields = head.fields
         fields.removeHopByHop()
@@ -734,7 +738,7 @@ final class Exchange: AttemptReceiver {
         status = response.status
         responseBytes = UInt64(body.count)
         worker.metrics.add(.localReplies, direction, label: "policy")
-        policies.filters?.change(response, for: head, worker)
+        policies.filters?.change(response, for: head, cookie: cookie, worker)
         downstream.sendHead(response)
         if head.method != .head, !body.isEmpty { body.withSpan { downstream.sendBody($0) } }
         downstream.sendEnd(trailers: nil)
@@ -754,7 +758,7 @@ final class Exchange: AttemptReceiver {
         if let seconds = reply.retryAfterSeconds {
             response.fields.append(.retryAfter, decimal: seconds)
         }
-        policies.filters?.change(response, for: head, worker)
+        policies.filters?.change(response, for: head, cookie: cookie, worker)
         responseBytes = UInt64(body.count)
         downstream.sendHead(response)
         // RFC 9110 §9.3.2: the length of what GET would have got, and none of it.
@@ -807,6 +811,7 @@ final class Exchange: AttemptReceiver {
         caller = nil
         isOwnedAbove = false
         hash = nil
+        cookie = nil
         grpcCode = nil
         isOverload = false
         attempts = 0

@@ -52,7 +52,8 @@ extension Worker {
                 security: .plaintext,
                 endpoints: [Endpoint(address: destination.address)],
                 connectTimeout: ProxyLimits.passThroughConnectTimeout,
-                idleTimeout: ProxyLimits.applicationIdleTimeout
+                idleTimeout: ProxyLimits.applicationIdleTimeout,
+                outlierDetection: nil
             )
         }
     }
@@ -88,6 +89,7 @@ extension Worker {
                 idleTimeout: ProxyLimits.applicationIdleTimeout,
                 limits: inbound.limits,
                 protocol: inbound.protocol(at: port),
+                outlierDetection: nil,
                 adaptiveConcurrency: inbound.adaptiveConcurrency
             )
         }

@@ -23,6 +23,7 @@ final class CompiledRoute: ExchangeRoute {
         _ route: Route,
         index: Int,
         service: String,
+        port: UInt16,
         worker: Worker,
         clusters: [String: UpstreamCluster]
     ) {
@@ -54,7 +55,7 @@ final class CompiledRoute: ExchangeRoute {
                     scope: "\(service)/\(route.name)",
                     shared: worker.shared
                 ),
-                filters: CompiledFilters(route),
+                filters: CompiledFilters(route, port: port),
                 mirrors: ContiguousArray(
                     route.filters.mirrors.compactMap { mirror in
                         clusters[mirror.cluster].map {
@@ -90,9 +91,12 @@ final class CompiledRoute: ExchangeRoute {
         super.init(policies: own)
     }
 
-    override func nextTarget(_ head: RequestHead) -> ExchangeTarget? {
+    override func nextTarget(
+        _ head: RequestHead,
+        cookie: inout CompiledStickiness.Cookie?
+    ) -> ExchangeTarget? {
         guard let split else { return targets.first }
-        if let hash = policies.filters?.stickyHash(head) {
+        if let hash = policies.filters?.stickyHash(head, worker, cookie: &cookie) {
             return targets[split.schedule.choice(hash: hash)]
         }
         return targets[split.schedule.choice(ticket: split.ticket.take())]

@@ -88,7 +88,12 @@ class ExchangeRoute {
     init(policies: RoutePolicies) { self.policies = policies }
 
     /// Where the next request goes; nil when the route answers itself.
-    func nextTarget(_ head: RequestHead) -> ExchangeTarget? { nil }
+    ///
+    /// `cookie`: what keeps the caller where this request goes, if it has to be told.
+    func nextTarget(
+        _ head: RequestHead,
+        cookie: inout CompiledStickiness.Cookie?
+    ) -> ExchangeTarget? { nil }
 }
 
 /// A route to one place: the application, or a destination that the mesh does not know.
@@ -100,7 +105,10 @@ final class DirectRoute: ExchangeRoute {
         super.init(policies: target.policies)
     }
 
-    override func nextTarget(_ head: RequestHead) -> ExchangeTarget? { target }
+    override func nextTarget(
+        _ head: RequestHead,
+        cookie: inout CompiledStickiness.Cookie?
+    ) -> ExchangeTarget? { target }
 }
 
 /// Where an exchange goes and what limits it: made when a snapshot is applied, shared by all

@@ -222,7 +222,8 @@ final class UpstreamCluster: TimerTarget {
     /// The hash that keeps requests together; nil when the request has not what is hashed.
     func hash(_ head: RequestHead, _ caller: Caller?) -> UInt64? {
         guard let hashSource else { return nil }
-        return hashSource.hash(of: head, address: caller?.addressBytes)
+        let address = caller?.addressBytes ?? []
+        return hashSource.hash(head, address: address.span)
     }
 
     /// Whether nothing runs, waits or is connected.
@@ -323,7 +324,7 @@ final class UpstreamCluster: TimerTarget {
     }
 
     private func armHealthTimer() {
-        guard let due = selector.nextDue else {
+        guard pools.count > 1, let due = selector.nextDue else {
             if healthTimer.isArmed { worker.loop.timers.cancel(healthTimer) }
             return
         }

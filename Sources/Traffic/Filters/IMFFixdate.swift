@@ -1,7 +1,7 @@
 // Seconds → `Sun, 06 Nov 1994 08:49:37 GMT`, without a calendar of the system.
 
 /// The date format of HTTP, IMF-fixdate (RFC 9110 §5.6.7).
-enum HTTPDate {
+enum IMFFixdate {
     /// The text for seconds since 1970, clamped to the years 1970...9999, which the format can say.
     static func text(unixSeconds: Int64) -> String {
         let seconds = min(max(unixSeconds, 0), 253_402_300_799)
