@@ -1,0 +1,180 @@
+// What endpoints are used for: outlier detection, probes, active health checks.
+
+import MeshModel
+public import Time
+
+extension EndpointSelector {
+    /// A health check of endpoint `index` came out; says when that changed what it is used for.
+    public func healthChecked(
+        _ index: Int,
+        isWell: Bool,
+        now: MonotonicTime
+    ) -> EndpointEvent? {
+        guard let healthCheck, records.indices.contains(index) else { return nil }
+        if records[index].isWell == isWell {
+            records[index].contradictions = 0
+            return nil
+        }
+        records[index].contradictions += 1
+        let needed = isWell ? healthCheck.successesMin : healthCheck.failuresMax
+        guard Int(records[index].contradictions) >= needed else { return nil }
+        records[index].contradictions = 0
+        records[index].isWell = isWell
+        let before = records[index].use
+        settleUse(index, now)
+        rebuild()
+        switch (before, records[index].use) {
+        case (.requests, .nothing): return .ejected(index, .healthCheck)
+        case (.nothing, .requests):
+            beginAnew(index, answer: nil, now.nanoseconds)
+            return .restored(index)
+        case (_, .probe): return .probing(index)
+        default: return nil
+        }
+    }
+
+    /// What is due by time: ends of ejections, rates judged anew; and what `pick` came upon.
+    public func advance(now: MonotonicTime) -> [EndpointEvent] {
+        if now.nanoseconds >= dueAt { turn(now) }
+        guard !untold.isEmpty else { return [] }
+        defer { untold = [] }
+        return untold
+    }
+
+    /// When `advance` is to be called; nil while nothing waits for a time.
+    ///
+    /// Changes with every call; a time that has passed means at once.
+    public var nextDue: MonotonicTime? {
+        if !untold.isEmpty { return MonotonicTime(nanoseconds: 0) }
+        return dueAt == .max ? nil : MonotonicTime(nanoseconds: dueAt)
+    }
+
+    /// Lets the detector do what is due, and follows it.
+    func turn(_ now: MonotonicTime) {
+        let changes = detector?.advance(now: now) ?? []
+        for change in changes {
+            switch change {
+            case .ejected(let index, let ejection):
+                settleUse(index, now)
+                untold.append(.ejected(index, ejection.cause))
+            case .probation(let index):
+                settleUse(index, now)
+                untold.append(.probing(index))
+            }
+        }
+        noteDue()
+        if !changes.isEmpty { rebuild() }
+    }
+
+    func failed(_ index: Int, _ now: MonotonicTime) -> EndpointEvent? {
+        let ejection = detector?.record(index, isFailure: true, now: now)
+        noteDue()
+        guard let ejection else { return nil }
+        settleUse(index, now)
+        rebuild()
+        return .ejected(index, ejection.cause)
+    }
+
+    func beginProbe(_ index: Int, _ now: MonotonicTime) {
+        detector?.beginProbe(index, now: now)
+        settleUse(index, now)
+        noteDue()
+    }
+
+    func probed(
+        _ index: Int,
+        _ outcome: AttemptOutcome,
+        latencyNanoseconds: UInt64,
+        _ now: MonotonicTime
+    ) -> EndpointEvent? {
+        // One that has too much to do is alive, and its latency keeps the load away.
+        let succeeded: Bool? =
+            switch outcome {
+            case .success, .overload: true
+            case .failure: false
+            case .neutral: nil
+            }
+        let result = detector?.endProbe(index, succeeded: succeeded, now: now) ?? .none
+        settleUse(index, now)
+        noteDue()
+        switch result {
+        case .none: return nil
+        case .ejected(let ejection):
+            rebuild()
+            return .ejected(index, ejection.cause)
+        case .restored:
+            let answer =
+                outcome == .overload
+                ? LatencyEstimate.overload : EndpointRecord.sample(latencyNanoseconds)
+            beginAnew(index, answer: answer, now.nanoseconds)
+            rebuild()
+            return records[index].use == .requests ? .restored(index) : nil
+        }
+    }
+
+    /// Forgets the latency of its bad time, but not that of the answer that brought it back.
+    private func beginAnew(_ index: Int, answer: Double?, _ now: UInt64) {
+        var latency = LatencyEstimate(
+            nanoseconds: latencyMedian(now) ?? LatencyEstimate.start,
+            now: now
+        )
+        if let answer { latency.add(answer, now: now) }
+        records[index].latency = latency
+        beginRamp(&records[index], now)
+    }
+
+    /// Follows the detector and the health checks in what one endpoint is used for.
+    private func settleUse(_ index: Int, _ now: MonotonicTime) {
+        let use: EndpointRecord.Use =
+            switch detector?.standing(index, now: now) ?? .healthy {
+            case .healthy: .requests
+            case .ejected, .probation(isProbing: true): .nothing
+            case .probation(isProbing: false): .probe
+            }
+        records[index].use = records[index].isWell ? use : .nothing
+        probesDue.removeAll { $0 == UInt32(index) }
+        if records[index].use == .probe { probesDue.append(UInt32(index)) }
+    }
+
+    private func noteDue() { dueAt = detector?.nextDue?.nanoseconds ?? .max }
+
+    /// Follows a new list: `kept` has the former index of each endpoint.
+    func remapHealth(_ kept: [Int?], _ now: MonotonicTime) {
+        let restored = detector?.remap(kept, now: now) ?? []
+        probesDue = []
+        for index in records.indices { settleUse(index, now) }
+        for index in restored {
+            beginRamp(&records[index], now.nanoseconds)
+            untold.append(.restored(index))
+        }
+        noteDue()
+    }
+
+    /// What is known of endpoint `index` of the list.
+    public func state(_ index: Int, now: MonotonicTime) -> EndpointState {
+        let record = records[index]
+        let standing = detector?.standing(index, now: now) ?? .healthy
+        let counts = detector?.counts(index, now: now) ?? (successes: 0, failures: 0)
+        let score: Double =
+            switch policy.algorithm {
+            case .peakEWMA: cost(index, now.nanoseconds, true)
+            case .leastRequest: cost(index, now.nanoseconds, false)
+            case .roundRobin, .random, .ringHash, .maglev: 0
+            }
+        var ejectedUntil: MonotonicTime?
+        if case .ejected(let until) = standing { ejectedUntil = until }
+        return EndpointState(
+            standing: standing,
+            isWell: record.isWell,
+            active: Int(record.active),
+            latencyNanoseconds: UInt64(record.expectedLatency(at: now.nanoseconds)),
+            score: score,
+            weight: Double(members[index].weight) * ramp(record, now.nanoseconds),
+            ejections: detector?.ejections(index) ?? 0,
+            ejectedUntil: ejectedUntil,
+            successes: counts.successes,
+            failures: counts.failures,
+            cause: record.isWell ? detector?.cause(index) : .healthCheck
+        )
+    }
+}
