@@ -1,19 +1,6 @@
 // Which failures may be tried again without asking anyone: only those where the request provably did
 // not reach the application, or where repeating it is defined to be harmless.
 
-/// What went wrong with one attempt, as far as retrying is concerned.
-public enum AttemptFailure: Sendable, Hashable {
-    /// No connection could be established: the request was not sent.
-    case connect
-    /// The endpoint said that it did nothing with the request: REFUSED_STREAM, or a GOAWAY that
-    /// leaves the stream out (RFC 9113 §8.7).
-    case refused
-    /// The connection ended before any byte of the response.
-    case closedBeforeResponse(connectionWasReused: Bool)
-    /// Anything after the first byte of the response, or a time limit.
-    case other
-}
-
 /// Decides whether an attempt is made again.
 public enum RetryRule {
     /// Attempts per exchange, the first included.
@@ -37,7 +24,7 @@ public enum RetryRule {
         switch failure {
         case .connect, .refused: return true
         case .closedBeforeResponse(let reused): return reused && isIdempotent
-        case .other: return false
+        case .perTryTimeout, .response, .grpc, .other: return false
         }
     }
 }

@@ -4,47 +4,16 @@
 import Bytes
 import HTTP
 import HTTP2
+import Traffic
 
 /// The `grpc-timeout` field: at most eight digits and a unit.
 enum GRPCTimeout {
     /// Nil when it is malformed, which the server has to judge.
-    static func nanoseconds(_ value: Span<UInt8>) -> UInt64? {
-        guard (2...9).contains(value.count) else { return nil }
-        var number: UInt64 = 0
-        for index in 0..<value.count - 1 {
-            guard value[index] >= 0x30, value[index] <= 0x39 else { return nil }
-            number = number * 10 + UInt64(value[index] - 0x30)
-        }
-        let unit: UInt64
-        switch value[value.count - 1] {
-        case UInt8(ascii: "H"): unit = 3_600_000_000_000
-        case UInt8(ascii: "M"): unit = 60_000_000_000
-        case UInt8(ascii: "S"): unit = 1_000_000_000
-        case UInt8(ascii: "m"): unit = 1_000_000
-        case UInt8(ascii: "u"): unit = 1_000
-        case UInt8(ascii: "n"): unit = 1
-        default: return nil
-        }
-        // 99,999,999 hours are within 64 bits of nanoseconds; more than a year is none.
-        return min(number * unit, 31_536_000_000_000_000)
-    }
+    static func nanoseconds(_ value: Span<UInt8>) -> UInt64? { Deadline.parse(value) }
 
     /// The time in the finest unit that fits in eight digits.
     static func append(nanoseconds: UInt64, to buffer: ByteBuffer) {
-        var number = nanoseconds
-        let units: [(UInt64, UInt8)] = [
-            (1_000, UInt8(ascii: "n")), (1_000, UInt8(ascii: "u")), (1_000, UInt8(ascii: "m")),
-        ]
-        for (factor, unit) in units {
-            if number <= 99_999_999 {
-                buffer.append(decimal: number)
-                buffer.append(unit)
-                return
-            }
-            number /= factor
-        }
-        buffer.append(decimal: number)
-        buffer.append(UInt8(ascii: "S"))
+        Deadline.append(nanoseconds: nanoseconds, to: buffer)
     }
 }
 
