@@ -42,6 +42,7 @@ extension OutlierDetector {
         }
 
         /// Forgets the buckets that have left the window when `epoch` is the current one.
+        @inline(never)
         mutating func roll(_ epoch: UInt64) {
             guard epoch > self.epoch else { return }
             let count = UInt64(Self.bucketCount)

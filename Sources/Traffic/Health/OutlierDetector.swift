@@ -74,9 +74,23 @@ public struct OutlierDetector: Sendable {
         isFailure: Bool,
         now: MonotonicTime
     ) -> Ejection? {
+        // One test for all that is rare keeps the usual way short.
+        if isFailure || now.nanoseconds >= bucketEnd {
+            return recordRarely(index, isFailure: isFailure, now)
+        }
+        // Also for those set aside: looking would cost more than the count, which the return clears.
+        rows[index].countSuccess(epoch, slot)
+        return nil
+    }
+
+    @inline(never)
+    private mutating func recordRarely(
+        _ index: Int,
+        isFailure: Bool,
+        _ now: MonotonicTime
+    ) -> Ejection? {
         if now.nanoseconds >= bucketEnd { enterBucket(now) }
         if isFailure { return recordFailure(index, now) }
-        // Also for those set aside: looking would cost more than the count, which the return clears.
         rows[index].countSuccess(epoch, slot)
         return nil
     }

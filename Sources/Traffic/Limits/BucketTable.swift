@@ -5,7 +5,7 @@
 // - A set of eight slots is all that is looked at for a key. When it is full, the bucket that is
 //   nearest to full makes room: a flood of new keys costs those that have rested, while a key that
 //   has used up its bucket keeps it.
-// - The table doubles as keys come, to a maximum.
+// - The table doubles when a set is full, to a maximum.
 
 import Bytes
 
@@ -36,7 +36,7 @@ struct BucketTable: Sendable {
         let (high, low) = (fingerprint(key, salt: 0), fingerprint(key, salt: 1))
         if let known = find(high, low) { return known }
         var slot = roomiest(low)
-        while slots[slot].fullAt != 0, slots.count < keysMax, count * 2 >= slots.count {
+        while slots[slot].fullAt != 0, slots.count < keysMax {
             grow()
             slot = roomiest(low)
         }
