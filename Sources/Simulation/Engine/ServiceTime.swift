@@ -21,7 +21,7 @@ public enum ServiceTime: Sendable, Equatable {
         case .exponential(let mean):
             UInt64(Double(mean.nanoseconds) * exponentialSample(&random))
         case .lognormal(let median, let p99):
-            UInt64(Double(median.nanoseconds) * exponential(sigma(median, p99) * normal(&random)))
+            UInt64(Double(median.nanoseconds) * power(sigma(median, p99) * normal(&random)))
         }
     }
 
@@ -60,10 +60,10 @@ func logarithm(_ value: Double) -> Double {
 }
 
 /// e to the power of `value`, which is in ±700, to about 1e-12.
-func exponential(_ value: Double) -> Double {
+func power(_ value: Double) -> Double {
     precondition(abs(value) < 700)
-    let power = (value / naturalLogarithmOf2).rounded()
-    let rest = value - power * naturalLogarithmOf2
+    let exponent = (value / naturalLogarithmOf2).rounded()
+    let rest = value - exponent * naturalLogarithmOf2
     var term = 1.0
     var sum = 1.0
     var index = 1.0
@@ -72,7 +72,7 @@ func exponential(_ value: Double) -> Double {
         sum += term
         index += 1
     }
-    return Double(sign: .plus, exponent: Int(power), significand: sum)
+    return Double(sign: .plus, exponent: Int(exponent), significand: sum)
 }
 
 /// The normal distribution's quantile by P. J. Acklam's approximation, relative error below 1.2e-9.

@@ -14,7 +14,7 @@
 import Bytes
 import HTTP
 public import MeshModel
-public import Time
+import Time
 import Traffic
 
 /// What a simulation cannot be made of.

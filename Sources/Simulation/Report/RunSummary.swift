@@ -1,7 +1,8 @@
 // A run in numbers: for tables, JSON and the plot.
 
-public import MeshModel
+import MeshModel
 import Time
+import Traffic
 
 /// What a whole run came to, or one load of it.
 public struct RunSummary: Sendable, Equatable, Codable {
