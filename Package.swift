@@ -130,6 +130,14 @@ if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
             path: "Tests/Benchmarks/HTTP2",
             swiftSettings: base
         ),
+        .executableTarget(
+            name: "bench-routing",
+            dependencies: [
+                "Traffic", "MeshModel", "RegularExpressions", "HTTP", "Bytes", "Time",
+            ],
+            path: "Tests/Benchmarks/Routing",
+            swiftSettings: base
+        ),
     ]
 }
 var dependencies: [Package.Dependency] = []
