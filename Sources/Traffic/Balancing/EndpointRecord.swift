@@ -49,21 +49,22 @@ struct EndpointRecord {
     @inline(__always)
     mutating func finish(_ outcome: AttemptOutcome, _ nanoseconds: UInt64, at now: UInt64) {
         if active > 0 { active &-= 1 }
+        var sample = Self.sample(nanoseconds)
         switch outcome {
-        case .success: latency.add(Self.sample(nanoseconds), now: now)
+        case .success: break
         // A failure may be fast; the endpoint is none the better for it.
-        case .failure:
-            latency.add(
-                max(Self.sample(nanoseconds), LatencyEstimate.start, latency.held),
-                now: now
-            )
-        case .overload:
-            latency.add(max(Self.sample(nanoseconds), LatencyEstimate.overload), now: now)
+        case .failure: sample = max(sample, LatencyEstimate.start, latency.held)
+        case .overload: sample = max(sample, LatencyEstimate.overload)
         case .neutral:
             latency.hold(at: now)
             return
         }
-        isMeasured = true
+        if isMeasured {
+            latency.add(sample, now: now)
+        } else {
+            isMeasured = true
+            latency.replace(by: sample, now: now)
+        }
     }
 
     static func sample(_ nanoseconds: UInt64) -> Double {

@@ -17,7 +17,7 @@ struct LatencyEstimate {
         time = now
     }
 
-    /// As it was when last settled, a lower bound on nothing: the peak.
+    /// As it was when last settled.
     var held: Double { nanoseconds }
 
     /// As it has fallen until `now`.
@@ -39,6 +39,12 @@ struct LatencyEstimate {
     /// Goes on from `now` without having fallen.
     mutating func hold(at now: UInt64) { time = max(time, now) }
 
+    /// Takes in the first observed latency, in place of a guess.
+    mutating func replace(by sample: Double, now: UInt64) {
+        nanoseconds = sample
+        time = max(time, now)
+    }
+
     /// Takes in an observed latency.
     @inline(__always)
     mutating func add(_ sample: Double, now: UInt64) {
@@ -51,7 +57,7 @@ struct LatencyEstimate {
         time = max(time, now)
     }
 
-    /// The part of the past that counts after so long: e^(−t / 10 s), to within 1 %  of it for 20 s.
+    /// The part of the past that counts after so long: e^(−t / 10 s), to within 1 % for 20 s.
     ///
     /// exp(−x) = exp(−x / 8)⁸, and a short series is enough for an eighth.
     @inline(__always)
