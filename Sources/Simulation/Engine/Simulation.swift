@@ -65,6 +65,7 @@ public final class Simulation {
     /// Arrivals still to come, and exchanges of callers that run: both 0 means the play is over.
     var arrivalsPending = 0
     var exchangesRunning = 0
+    var requestsBegun = 0
     private let giveUpAt: MonotonicTime
 
     /// Sets the stage; throws what does not fit together.

@@ -24,6 +24,7 @@ final class SimulatedExchange {
     fileprivate var route: SimulatedRoute
     fileprivate(set) var cluster: SimulatedCluster
     fileprivate var worker: SimulatedWorker
+    fileprivate var number = 0
     /// The caller's load; -1 for what an application asked.
     fileprivate var load = -1
     /// The attempt whose application asked; nil for a caller's request.
@@ -121,7 +122,11 @@ extension Simulation {
         exchange.parent = parent
         parent?.child = exchange
         exchange.depth = (parent?.exchange.depth ?? 0) + 1
-        if parent == nil { exchangesRunning += 1 }
+        if parent == nil {
+            exchange.number = requestsBegun
+            requestsBegun += 1
+            exchangesRunning += 1
+        }
         exchange.isOwnedAbove = received.attempt != nil
         let limit = min(route.requestNanoseconds ?? .max, received.timeoutNanoseconds ?? .max)
         exchange.deadline = limit == .max ? .distantFuture : now.advanced(byNanoseconds: limit)
@@ -533,7 +538,9 @@ extension Simulation {
         exchangesRunning -= 1
         record.requests.append(
             RequestRecord(
+                number: exchange.number,
                 load: exchange.load,
+                worker: exchange.worker.index,
                 start: exchange.startedAt,
                 nanoseconds: nanoseconds,
                 end: end,

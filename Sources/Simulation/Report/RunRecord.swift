@@ -14,7 +14,11 @@ public enum RequestEnd: UInt8, Sendable {
 
 /// One request of a caller.
 public struct RequestRecord: Sendable {
+    /// In the order in which they began.
+    public let number: Int
     public let load: Int
+    /// The worker of the caller's proxy.
+    public let worker: Int
     public let start: MonotonicTime
     public let nanoseconds: UInt64
     public let end: RequestEnd
