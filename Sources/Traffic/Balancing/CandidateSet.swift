@@ -7,8 +7,7 @@ struct CandidateSet {
         let count: Int
         /// Nearness of its locality.
         let nearness: Int
-        /// Of 2³² requests those below this number that no nearer tier takes; the last tier's is
-        /// 2³².
+        /// It takes those of 2³² requests below this number that no nearer tier takes.
         let limit: UInt64
         /// Nil: all weights are equal.
         let weights: AliasTable?
@@ -16,10 +15,11 @@ struct CandidateSet {
 
     /// The candidates' indexes, tier by tier.
     let indexes: ContiguousArray<UInt32>
-    /// Nearest first; only those that take requests.
+    /// Nearest first, none empty; those that take nothing too, as a retry may go there.
     let tiers: ContiguousArray<Tier>
-    /// Neither weights nor tiers are to be considered.
-    let isPlain: Bool
+    /// Endpoints of the first tier when it takes everything and all weights in it are equal, so that
+    /// neither is to be considered; else 0.
+    let plainCount: Int
 
     static let empty = CandidateSet(members: [], tiers: [], parts: [])
 
@@ -27,9 +27,9 @@ struct CandidateSet {
     init(members: [EndpointMember], tiers groups: [[UInt32]], parts: [Double]) {
         var indexes: ContiguousArray<UInt32> = []
         var tiers: ContiguousArray<Tier> = []
-        let last = parts.lastIndex { $0 > 0 }
+        let last = parts.lastIndex { $0 > 0 } ?? 0
         var sum = 0.0
-        for (nearness, group) in groups.enumerated() where parts[nearness] > 0 {
+        for (nearness, group) in groups.enumerated() where !group.isEmpty {
             sum += parts[nearness]
             let weights = group.map { members[Int($0)].weight }
             tiers.append(
@@ -37,7 +37,7 @@ struct CandidateSet {
                     start: indexes.count,
                     count: group.count,
                     nearness: nearness,
-                    limit: nearness == last ? 1 << 32 : UInt64(min(sum, 1) * 0x1p32),
+                    limit: nearness >= last ? Self.everything : UInt64(min(sum, 1) * 0x1p32),
                     weights: weights.allSatisfy { $0 == weights[0] } ? nil : AliasTable(weights)
                 )
             )
@@ -45,16 +45,17 @@ struct CandidateSet {
         }
         self.indexes = indexes
         self.tiers = tiers
-        isPlain = tiers.count == 1 && tiers[0].weights == nil
+        let isPlain = tiers.first.map { $0.limit == Self.everything && $0.weights == nil } ?? false
+        plainCount = isPlain ? tiers[0].count : 0
     }
 
     /// The place among `tiers` of the one that takes the request with these random bits.
-    @inline(__always)
     func tier(_ bits: UInt64) -> Int {
-        if tiers.count == 1 { return 0 }
-        let draw = bits & 0xffff_ffff
+        let draw = bits & (Self.everything - 1)
         var place = 0
         while draw >= tiers[place].limit { place += 1 }
         return place
     }
+
+    static let everything: UInt64 = 1 << 32
 }

@@ -27,9 +27,9 @@ struct EndpointRecord {
     /// Results in a row that contradict `isWell`.
     var contradictions: UInt8 = 0
 
-    init(id: UInt32, latency: LatencyEstimate) {
+    init(id: UInt32, now: UInt64) {
         self.id = id
-        self.latency = latency
+        latency = LatencyEstimate(now: now)
     }
 
     /// Latency for a choice at `now`.

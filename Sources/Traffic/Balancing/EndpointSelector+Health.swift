@@ -26,7 +26,7 @@ extension EndpointSelector {
         switch (before, records[index].use) {
         case (.requests, .nothing): return .ejected(index, .healthCheck)
         case (.nothing, .requests):
-            beginAnew(index, answer: nil, now.nanoseconds)
+            beginAnew(index, isMeasured: false, now.nanoseconds)
             return .restored(index)
         case (_, .probe): return .probing(index)
         default: return nil
@@ -84,7 +84,6 @@ extension EndpointSelector {
     func probed(
         _ index: Int,
         _ outcome: AttemptOutcome,
-        latencyNanoseconds: UInt64,
         _ now: MonotonicTime
     ) -> EndpointEvent? {
         // One that has too much to do is alive, and its latency keeps the load away.
@@ -103,23 +102,15 @@ extension EndpointSelector {
             rebuild()
             return .ejected(index, ejection.cause)
         case .restored:
-            let answer =
-                outcome == .overload
-                ? LatencyEstimate.overload : EndpointRecord.sample(latencyNanoseconds)
-            beginAnew(index, answer: answer, now.nanoseconds)
+            beginAnew(index, isMeasured: outcome == .overload, now.nanoseconds)
             rebuild()
             return records[index].use == .requests ? .restored(index) : nil
         }
     }
 
-    /// Forgets the latency of its bad time, but not that of the answer that brought it back.
-    private func beginAnew(_ index: Int, answer: Double?, _ now: UInt64) {
-        var latency = LatencyEstimate(
-            nanoseconds: latencyMedian(now) ?? LatencyEstimate.start,
-            now: now
-        )
-        if let answer { latency.add(answer, now: now) }
-        records[index].latency = latency
+    /// Forgets the latency of a bad time, which a single answer to a probe does not replace.
+    private func beginAnew(_ index: Int, isMeasured: Bool, _ now: UInt64) {
+        records[index].isMeasured = isMeasured
         beginRamp(&records[index], now)
     }
 
@@ -144,7 +135,7 @@ extension EndpointSelector {
         probesDue = []
         for index in records.indices { settleUse(index, now) }
         for index in restored {
-            beginRamp(&records[index], now.nanoseconds)
+            beginAnew(index, isMeasured: false, now.nanoseconds)
             untold.append(.restored(index))
         }
         noteDue()
@@ -155,10 +146,12 @@ extension EndpointSelector {
         let record = records[index]
         let standing = detector?.standing(index, now: now) ?? .healthy
         let counts = detector?.counts(index, now: now) ?? (successes: 0, failures: 0)
+        let load = load(record, now.nanoseconds)
+        let latency = record.expectedLatency(at: now.nanoseconds)
         let score: Double =
             switch policy.algorithm {
-            case .peakEWMA: cost(index, now.nanoseconds, true)
-            case .leastRequest: cost(index, now.nanoseconds, false)
+            case .peakEWMA: latency * (1 + load)
+            case .leastRequest: load
             case .roundRobin, .random, .ringHash, .maglev: 0
             }
         var ejectedUntil: MonotonicTime?
@@ -167,7 +160,7 @@ extension EndpointSelector {
             standing: standing,
             isWell: record.isWell,
             active: Int(record.active),
-            latencyNanoseconds: UInt64(record.expectedLatency(at: now.nanoseconds)),
+            latencyNanoseconds: UInt64(latency),
             score: score,
             weight: Double(members[index].weight) * ramp(record, now.nanoseconds),
             ejections: detector?.ejections(index) ?? 0,

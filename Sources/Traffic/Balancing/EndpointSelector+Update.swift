@@ -6,23 +6,19 @@ public import Time
 extension EndpointSelector {
     /// Takes a new list; indexes are its places from now on.
     ///
-    /// An endpoint whose key was in the former list keeps what is known of it. A new one begins as
-    /// fast as the others are, and starts slowly if the policy says so; not when all are new.
+    /// An endpoint whose key was in the former list keeps what is known of it. A new one starts
+    /// slowly if the policy says so; not when all are new.
     public func update(_ members: [EndpointMember], now: MonotonicTime) {
         var former: [SocketAddress: Int] = [:]
         for (index, member) in self.members.enumerated() { former[member.key] = index }
         // Of a key given twice the first has the past, the others are new.
         let kept = members.map { former.removeValue(forKey: $0.key) }
         let isFirst = !kept.contains { $0 != nil }
-        let latency = LatencyEstimate(
-            nanoseconds: latencyMedian(now.nanoseconds) ?? LatencyEstimate.start,
-            now: now.nanoseconds
-        )
         records = ContiguousArray(
             kept.map { index in
                 if let index { return records[index] }
                 nextID &+= 1
-                var record = EndpointRecord(id: nextID, latency: latency)
+                var record = EndpointRecord(id: nextID, now: now.nanoseconds)
                 if !isFirst { beginRamp(&record, now.nanoseconds) }
                 return record
             }
@@ -38,23 +34,6 @@ extension EndpointSelector {
         guard rampNanoseconds > 0 else { return }
         record.fullAt = now &+ rampNanoseconds
         rampsUntil = max(rampsUntil, record.fullAt)
-    }
-
-    /// The middle of what healthy endpoints take, nil when none was measured.
-    ///
-    /// What nobody has measured is taken for ordinary: if it seemed faster than the others all
-    /// would turn to it at once, if slower it would get nothing until it had decayed to them. The
-    /// median, as one endpoint in trouble must not speak for all; of a sample, as that is enough.
-    func latencyMedian(_ now: UInt64) -> Double? {
-        var sample: [Double] = []
-        for index in stride(from: 0, to: records.count, by: records.count / 64 + 1) {
-            let record = records[index]
-            guard record.isMeasured, record.use == .requests else { continue }
-            sample.append(record.expectedLatency(at: now))
-        }
-        guard !sample.isEmpty else { return nil }
-        sample.sort()
-        return sample[sample.count / 2]
     }
 
     /// What depends on the list alone: relative weights, nearness, tables of hashes.

@@ -127,9 +127,7 @@ public final class EndpointSelector {
     ) -> EndpointEvent? {
         guard let index = place(of: selection) else { return nil }
         records[index].finish(outcome, latencyNanoseconds, at: now.nanoseconds)
-        if selection.isProbe {
-            return probed(index, outcome, latencyNanoseconds: latencyNanoseconds, now)
-        }
+        if selection.isProbe { return probed(index, outcome, now) }
         switch outcome {
         case .success:
             _ = detector?.record(index, isFailure: false, now: now)
@@ -154,11 +152,11 @@ public final class EndpointSelector {
     private func choice(_ hash: UInt64?, _ avoided: UInt32, _ now: UInt64) -> UInt32 {
         switch policy.algorithm {
         case .peakEWMA:
-            candidates.isPlain && now >= rampsUntil
+            candidates.plainCount > 1 && now >= rampsUntil
                 ? better(avoided, now, byLatency: true)
                 : betterWeighted(avoided, now, byLatency: true)
         case .leastRequest:
-            candidates.isPlain && now >= rampsUntil
+            candidates.plainCount > 1 && now >= rampsUntil
                 ? better(avoided, now, byLatency: false)
                 : betterWeighted(avoided, now, byLatency: false)
         case .roundRobin: next(avoided, now)
@@ -168,11 +166,11 @@ public final class EndpointSelector {
         }
     }
 
-    /// The better of two different endpoints, where all have the same weight and distance.
+    /// The better of two different endpoints, where all have the same weight and distance; there
+    /// are two at least.
     @inline(__always)
     private func better(_ avoided: UInt32, _ now: UInt64, byLatency: Bool) -> UInt32 {
-        let count = UInt64(candidates.indexes.count)
-        if count == 1 { return candidates.indexes[0] }
+        let count = UInt64(candidates.plainCount)
         let bits = random.next()
         let first = ((bits & 0xffff_ffff) &* count) &>> 32
         var second = ((bits &>> 32) &* (count - 1)) &>> 32
@@ -181,8 +179,7 @@ public final class EndpointSelector {
         let other = candidates.indexes[Int(second)]
         if one == avoided { return other }
         if other == avoided { return one }
-        let cost = cost(Int(one), now, byLatency)
-        return self.cost(Int(other), now, byLatency) < cost ? other : one
+        return isBetter(other, one, now, byLatency) ? other : one
     }
 
     /// The same where weights, tiers or slow start matter.
@@ -195,17 +192,30 @@ public final class EndpointSelector {
         var other = draw(tier, avoided, now)
         if other == one { other = draw(tier, avoided, now) }
         if other == one { return one }
-        let cost = cost(Int(one), now, byLatency)
-        return self.cost(Int(other), now, byLatency) < cost ? other : one
+        return isBetter(other, one, now, byLatency) ? other : one
     }
 
-    /// Latency × (1 + active attempts per weight); what Linkerd compares where weights are equal.
+    /// Whether the first has less to do than the second: by latency × (1 + active attempts per
+    /// weight), which is what Linkerd compares where weights are equal, or by the attempts alone.
+    ///
+    /// Attempts alone decide also where one of both has not been measured: it is taken for as fast as
+    /// the other. A guess above the truth would leave it out, one below would make all turn to it.
     @inline(__always)
-    func cost(_ index: Int, _ now: UInt64, _ byLatency: Bool) -> Double {
-        let record = records[index]
-        var load = Double(Int(record.active)) * record.activeLoad
-        if now < record.fullAt { load /= ramp(record, now) }
-        return byLatency ? record.expectedLatency(at: now) * (1 + load) : load
+    private func isBetter(_ one: UInt32, _ other: UInt32, _ now: UInt64, _ byLatency: Bool) -> Bool
+    {
+        let first = records[Int(one)]
+        let second = records[Int(other)]
+        let loads = (load(first, now), load(second, now))
+        guard byLatency, first.isMeasured, second.isMeasured else { return loads.0 < loads.1 }
+        return first.expectedLatency(at: now) * (1 + loads.0)
+            < second.expectedLatency(at: now) * (1 + loads.1)
+    }
+
+    /// Active attempts, per weight.
+    @inline(__always)
+    func load(_ record: EndpointRecord, _ now: UInt64) -> Double {
+        let load = Double(Int(record.active)) * record.activeLoad
+        return now < record.fullAt ? load / ramp(record, now) : load
     }
 
     /// A turn by weight.
@@ -268,8 +278,8 @@ public final class EndpointSelector {
 
     /// The tier for a request, by chance where several take some.
     private func tier(_ avoided: UInt32) -> Int {
-        if candidates.tiers.count == 1 { return 0 }
-        let tier = candidates.tier(random.next() &>> 32)
+        let takesAll = candidates.tiers[0].limit == CandidateSet.everything
+        let tier = takesAll ? 0 : candidates.tier(random.next() &>> 32)
         return leavesNobody(tier, avoided) ? otherTier(tier) : tier
     }
 
