@@ -14,18 +14,18 @@ extension Play {
         // Half of the updates leave the weights alone: then the schedule goes on over them.
         let after = random.chance(50) || changed.allSatisfy { $0 == 0 } ? weights : changed
         let workers = random.number(1...4)
-        let duration = 12.0
+        let duration = 7
         let load = CallerLoad(
             workload: try TestMesh.id(0),
             request: SimulatedRequest(host: "split"),
-            arrivals: random.arrivals(140...200)
+            arrivals: random.arrivals(160...190)
         )
         let scenario = Scenario(
-            duration: .seconds(Int(duration)),
+            duration: .seconds(duration),
             workers: workers,
             callers: [load]
         )
-        let change = random.milliseconds(2_000...10_000)
+        let change = random.milliseconds(500...6_500)
         let spread = random.milliseconds(1...200)
         var play = Play(.split, scenario, [try splitSnapshot(weights)])
         play.changes = [
@@ -116,7 +116,7 @@ extension Play {
                 CallerLoad(
                     workload: try TestMesh.id(0),
                     request: SimulatedRequest(host: "s1"),
-                    arrivals: random.arrivals(30...90)
+                    arrivals: random.arrivals(20...60)
                 )
             ],
             applications: chain(hops, .constant(.milliseconds(2)), propagates: propagates),
@@ -199,7 +199,7 @@ extension Play {
                 CallerLoad(
                     workload: try TestMesh.id(0),
                     request: SimulatedRequest(host: "s1"),
-                    arrivals: random.arrivals(60...180)
+                    arrivals: random.arrivals(60...140)
                 )
             ],
             applications: [
@@ -259,7 +259,7 @@ extension Play {
             )
         }
         let scenario = Scenario(
-            duration: .seconds(4),
+            duration: .seconds(3),
             workers: random.number(1...3),
             callers: [try load(random.percent(20...100)), try load(.none)],
             applications: chain(mesh.services, .constant(.milliseconds(time)), propagates: true)
