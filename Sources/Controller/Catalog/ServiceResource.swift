@@ -37,7 +37,7 @@ public struct ServiceResource: Sendable {
             $0.oneOf(Security.self)
         }
         let endpoints = ServiceEndpoint.decodeAll(object, ports: ports)
-        let limits = object.optional("limits", default: .default, ClusterLimits.decode)
+        let limits = object.optional("limits", default: .default) { ClusterLimits.decode($0) }
         let timeouts = object.optional("timeouts", default: TimeoutSettings.none) {
             TimeoutSettings.decode($0, suffix: "")
         }
