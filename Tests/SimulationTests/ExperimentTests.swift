@@ -5,6 +5,13 @@ import Testing
 import Time
 
 @Suite struct ExperimentTests {
+    @Test func draw() throws {
+        guard let out = ProcessInfo.processInfo.environment["SVG"] else { return }
+        let (c, s) = try ReportTests.example()
+        try c.svg(title: "One endpoint of orders fails", scenario: s).write(toFile: out, atomically: true, encoding: .utf8)
+        print("XX", c.table(of: s).replacing("\n", with: "\nXX "))
+    }
+
     @Test func show() throws {
         for text in (ProcessInfo.processInfo.environment["SHOW"] ?? "").split(separator: ",") {
             let seed = UInt64(text)!

@@ -141,11 +141,11 @@ public struct RunReport: Sendable, Equatable, Codable {
         }
     }
 
-    /// About a hundred parts, of a length one can say: 1, 2 or 5 and zeros.
+    /// About fifty parts, of a length one can say: 1, 2 or 5 and zeros.
     static func partNanoseconds(_ duration: Duration) -> UInt64 {
         var width: UInt64 = 1_000_000
         var step = 0
-        while duration.nanoseconds / width > 120 {
+        while duration.nanoseconds / width > 60 {
             width = step % 3 == 1 ? width / 2 * 5 : width * 2
             step += 1
         }
