@@ -106,14 +106,14 @@ targets += [
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
-            "Proxy", "ControlClient", "Admin", "Telemetry", "DNS", "MeshModel", "Reactor", "TLS",
-            "Time", "Bytes", "CLinux",
+            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel", "Reactor",
+            "TLS", "Time", "Bytes", "CLinux",
         ],
         swiftSettings: base
     ),
     .testTarget(
         name: "mesh-proxyTests",
-        dependencies: ["mesh-proxy", "Time"],
+        dependencies: ["mesh-proxy", "MeshModel", "Telemetry", "Time"],
         swiftSettings: base
     ),
     // The rules no compiler checks, over the whole tree.
@@ -142,6 +142,12 @@ if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
             path: "Tests/Benchmarks/Routing",
             swiftSettings: base
         ),
+        .executableTarget(
+            name: "bench-traffic",
+            dependencies: ["Traffic", "MeshModel", "Time"],
+            path: "Tests/Benchmarks/Traffic",
+            swiftSettings: base
+        ),
     ]
 }
 var dependencies: [Package.Dependency] = []
@@ -161,7 +167,7 @@ if !dataPlaneOnly {
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ]
     let controlPlane: [Target.Dependency] = [
-        "ControlProtocol", "MeshModel",
+        "ControlProtocol", "MeshModel", "Traffic", "Time",
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "Crypto", package: "swift-crypto"),

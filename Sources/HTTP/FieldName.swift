@@ -23,8 +23,9 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case secWebSocketKey, secWebSocketAccept, secWebSocketVersion
     // From sidecar to sidecar: the version the application spoke, see HTTP2.
     case meshOrigin
-    // From layer to layer of the mesh: the time left, and the number of the attempt.
-    case meshTimeout, meshAttempt
+    // From layer to layer of the mesh: the time left, the same as an instant for the application beside
+    // the proxy, and the number of the attempt.
+    case meshTimeout, meshDeadline, meshAttempt
 
     /// Recognises `name` without case (RFC 9110 §5.1); anything unknown is `other`.
     public init(matching name: Span<UInt8>) {
@@ -86,6 +87,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         case .secWebSocketVersion: "Sec-WebSocket-Version"
         case .meshOrigin: "mesh-origin"
         case .meshTimeout: "mesh-timeout"
+        case .meshDeadline: "mesh-deadline"
         case .meshAttempt: "mesh-attempt"
         }
     }
@@ -111,7 +113,8 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         switch self {
         case .host, .contentLength, .trailer, .expect, .te, .authorization, .cookie,
             .contentType, .contentEncoding, .cacheControl, .forwarded, .xForwardedFor,
-            .xForwardedProto, .xForwardedHost, .xForwardedClientCert, .meshTimeout, .meshAttempt:
+            .xForwardedProto, .xForwardedHost, .xForwardedClientCert, .meshTimeout,
+            .meshDeadline, .meshAttempt:
             true
         default: isHopByHop
         }

@@ -59,7 +59,8 @@ extension FieldName {
             .via, .authorization, .cookie, .setCookie, .cacheControl, .contentType,
             .contentEncoding, .date, .server, .userAgent, .accept, .retryAfter, .location,
             .idempotencyKey, .grpcTimeout, .grpcStatus, .grpcMessage, .grpcRetryPushback,
-            .secWebSocketKey, .secWebSocketAccept, .secWebSocketVersion, .meshTimeout, .meshAttempt:
+            .secWebSocketKey, .secWebSocketAccept, .secWebSocketVersion, .meshTimeout,
+            .meshDeadline, .meshAttempt:
             true
         case .other, .transferEncoding, .connection, .keepAlive, .te, .upgrade, .proxyConnection,
             .proxyAuthenticate, .proxyAuthorization, .http2Settings, .meshOrigin:

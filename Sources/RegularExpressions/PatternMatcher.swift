@@ -85,6 +85,8 @@ private struct TableBuilder {
     private var numbers: [ContiguousArray<UInt16>: Int] = [:]
     private var current: InstructionSet
     private var next: InstructionSet
+    /// Members of states looked at, which costs little each.
+    private var looks = 0
 
     init(_ program: PatternProgram, _ representatives: [UInt8], statesMax: Int) {
         self.program = program
@@ -121,7 +123,8 @@ private struct TableBuilder {
             else { continue }
             current.insert(member + 1, program.instructions, isStart: false, isEnd: false)
         }
-        guard current.work + next.work <= PatternLimits.tableWorkMax else { return nil }
+        looks += states[index].count
+        guard current.work + next.work + looks / 4 <= PatternLimits.tableWorkMax else { return nil }
         let set = ContiguousArray(current.members.sorted())
         if let known = numbers[set] { return known }
         guard states.count < statesMax else { return nil }

@@ -22,3 +22,24 @@ func request(
     }
     return head
 }
+
+extension FieldBlock {
+    /// The lines as they are written, without CRLF.
+    var lines: [String] {
+        var lines: [String] = []
+        forEach { _, name, value in lines.append("\(name.string): \(value.string)") }
+        return lines
+    }
+
+    /// The values of all lines of a name.
+    func values(_ name: String) -> [String] {
+        lines.filter { $0.lowercased().hasPrefix("\(name.lowercased()): ") }
+            .map { String($0.dropFirst(name.count + 2)) }
+    }
+}
+
+extension RequestHead {
+    var target: String { withTarget { $0.string } }
+
+    var authority: String { withAuthority { $0.string } }
+}

@@ -1,5 +1,8 @@
-/// What is kept of an endpoint for each choice; numbers only, as one is copied per request.
-struct EndpointRecord {
+/// What is kept of an endpoint for each choice.
+///
+/// An object, not a value in an array: a number in an object is written without a check for
+/// exclusive access and for sharing, which together cost more than the whole choice.
+final class EndpointRecord {
     /// What it may be used for.
     enum Use: UInt8 {
         case requests
@@ -22,11 +25,6 @@ struct EndpointRecord {
     /// Nearness of its locality; 0 is next.
     var tier: UInt8 = 0
 
-    // Of active health checks.
-    var isWell = true
-    /// Results in a row that contradict `isWell`.
-    var contradictions: UInt8 = 0
-
     init(id: UInt32, now: UInt64) {
         self.id = id
         latency = LatencyEstimate(now: now)
@@ -41,13 +39,13 @@ struct EndpointRecord {
     }
 
     @inline(__always)
-    mutating func start(at now: UInt64) {
+    func start(at now: UInt64) {
         if active == 0 { latency.settle(at: now) }
         active &+= 1
     }
 
     @inline(__always)
-    mutating func finish(_ outcome: AttemptOutcome, _ nanoseconds: UInt64, at now: UInt64) {
+    func finish(_ outcome: AttemptOutcome, _ nanoseconds: UInt64, at now: UInt64) {
         if active > 0 { active &-= 1 }
         var sample = Self.sample(nanoseconds)
         switch outcome {

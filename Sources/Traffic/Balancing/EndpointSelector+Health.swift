@@ -10,16 +10,9 @@ extension EndpointSelector {
         isWell: Bool,
         now: MonotonicTime
     ) -> EndpointEvent? {
-        guard let healthCheck, records.indices.contains(index) else { return nil }
-        if records[index].isWell == isWell {
-            records[index].contradictions = 0
+        guard checks.indices.contains(index), checks[index].record(isSuccess: isWell) else {
             return nil
         }
-        records[index].contradictions += 1
-        let needed = isWell ? healthCheck.successesMin : healthCheck.failuresMax
-        guard Int(records[index].contradictions) >= needed else { return nil }
-        records[index].contradictions = 0
-        records[index].isWell = isWell
         let before = records[index].use
         settleUse(index, now)
         rebuild()
@@ -51,7 +44,7 @@ extension EndpointSelector {
 
     /// Lets the detector do what is due, and follows it.
     func turn(_ now: MonotonicTime) {
-        let changes = detector?.advance(now: now) ?? []
+        let changes = withDetector { $0.advance(now: now) } ?? []
         for change in changes {
             switch change {
             case .ejected(let index, let ejection):
@@ -67,7 +60,10 @@ extension EndpointSelector {
     }
 
     func failed(_ index: Int, _ now: MonotonicTime) -> EndpointEvent? {
-        let ejection = detector?.record(index, isFailure: true, now: now)
+        let ejection =
+            withDetector {
+                $0.record(index, isFailure: true, now: now)
+            } ?? nil
         noteDue()
         guard let ejection else { return nil }
         settleUse(index, now)
@@ -76,7 +72,7 @@ extension EndpointSelector {
     }
 
     func beginProbe(_ index: Int, _ now: MonotonicTime) {
-        detector?.beginProbe(index, now: now)
+        withDetector { $0.beginProbe(index, now: now) }
         settleUse(index, now)
         noteDue()
     }
@@ -93,7 +89,8 @@ extension EndpointSelector {
             case .failure: false
             case .neutral: nil
             }
-        let result = detector?.endProbe(index, succeeded: succeeded, now: now) ?? .none
+        let result =
+            withDetector { $0.endProbe(index, succeeded: succeeded, now: now) } ?? .none
         settleUse(index, now)
         noteDue()
         switch result {
@@ -111,7 +108,7 @@ extension EndpointSelector {
     /// Forgets the latency of a bad time, which a single answer to a probe does not replace.
     private func beginAnew(_ index: Int, isMeasured: Bool, _ now: UInt64) {
         records[index].isMeasured = isMeasured
-        beginRamp(&records[index], now)
+        beginRamp(records[index], now)
     }
 
     /// Follows the detector and the health checks in what one endpoint is used for.
@@ -122,16 +119,29 @@ extension EndpointSelector {
             case .ejected, .probation(isProbing: true): .nothing
             case .probation(isProbing: false): .probe
             }
-        records[index].use = records[index].isWell ? use : .nothing
+        records[index].use = isWell(index) ? use : .nothing
         probesDue.removeAll { $0 == UInt32(index) }
         if records[index].use == .probe { probesDue.append(UInt32(index)) }
     }
+
+    /// Changes the detector in a copy of its own: were it changed in place by more than a few
+    /// additions, each counted success would pay for a check that nothing else changes it meanwhile.
+    private func withDetector<Result>(_ body: (inout OutlierDetector) -> Result) -> Result? {
+        guard var moved = detector else { return nil }
+        // It stays the only owner of its arrays.
+        detector = nil
+        defer { detector = moved }
+        return body(&moved)
+    }
+
+    private func isWell(_ index: Int) -> Bool { checks.isEmpty || checks[index].isWell }
 
     private func noteDue() { dueAt = detector?.nextDue?.nanoseconds ?? .max }
 
     /// Follows a new list: `kept` has the former index of each endpoint.
     func remapHealth(_ kept: [Int?], _ now: MonotonicTime) {
-        let restored = detector?.remap(kept, now: now) ?? []
+        let restored = withDetector { $0.remap(kept, now: now) } ?? []
+        if let freshChecks { checks = kept.map { $0.map { checks[$0] } ?? freshChecks } }
         probesDue = []
         for index in records.indices { settleUse(index, now) }
         for index in restored {
@@ -158,7 +168,7 @@ extension EndpointSelector {
         if case .ejected(let until) = standing { ejectedUntil = until }
         return EndpointState(
             standing: standing,
-            isWell: record.isWell,
+            isWell: isWell(index),
             active: Int(record.active),
             latencyNanoseconds: UInt64(latency),
             score: score,
@@ -167,7 +177,7 @@ extension EndpointSelector {
             ejectedUntil: ejectedUntil,
             successes: counts.successes,
             failures: counts.failures,
-            cause: record.isWell ? detector?.cause(index) : .healthCheck
+            cause: isWell(index) ? detector?.cause(index) : .healthCheck
         )
     }
 }

@@ -1,6 +1,9 @@
 // The time that is left for an exchange, as it travels: `mesh-timeout` in HTTP, `grpc-timeout` in
 // gRPC, both in gRPC's grammar (PROTOCOL-HTTP2 of the gRPC project): one to eight digits and a unit.
-// What travels is a rest, not an instant: no two machines' clocks have to agree.
+// Between machines travels a rest, not an instant: no two clocks have to agree.
+//
+// The application gets an instant instead, `mesh-deadline` in milliseconds of Unix time: it shares the
+// proxy's clock, and can copy the field into its own requests however long it has worked meanwhile.
 
 public import Bytes
 public import HTTP
@@ -48,39 +51,74 @@ public enum Deadline {
         buffer.append(unit)
     }
 
-    /// The least time that any `mesh-timeout` or `grpc-timeout` among `fields` leaves; nil when none
-    /// is readable.
-    public static func read(_ fields: FieldBlock) -> UInt64? {
+    /// The least time that any of the fields leaves; nil when none is readable.
+    ///
+    /// `wall` is asked for only when an instant has to be compared.
+    public static func read(_ fields: FieldBlock, wall: () -> WallTime) -> UInt64? {
         guard fields.mayContain(names) else { return nil }
         var least: UInt64?
         var from = 0
         while let index = fields.firstIndex(in: names, from: from) {
-            if let time = fields.withValue(at: index, { parse($0) }) {
-                least = min(least ?? .max, time)
-            }
+            let time: UInt64? =
+                fields.known(at: index) == .meshDeadline
+                ? fields.withValue(at: index) { left(until: $0, wall: wall()) }
+                : fields.withValue(at: index) { parse($0) }
+            if let time { least = min(least ?? .max, time) }
             from = index + 1
         }
         return least
     }
 
-    /// Replaces `name`, one of the two, by the time from `now` to `deadline`; removes it when there
-    /// is no limit.
+    /// Whether any of the fields may be there.
+    public static func isIn(_ fields: FieldBlock) -> Bool { fields.mayContain(names) }
+
+    /// From now to an instant in milliseconds of Unix time; nil when it is no such number.
+    static func left(until value: Span<UInt8>, wall: WallTime) -> UInt64? {
+        guard (1...15).contains(value.count) else { return nil }
+        var milliseconds: Int64 = 0
+        for index in 0..<value.count {
+            let digit = value[index] &- 0x30
+            guard digit <= 9 else { return nil }
+            milliseconds = milliseconds * 10 + Int64(digit)
+        }
+        let left = milliseconds - wall.unixNanoseconds / 1_000_000
+        guard left > 0 else { return 0 }
+        let (nanoseconds, overflow) = UInt64(left).multipliedReportingOverflow(by: 1_000_000)
+        return overflow ? nanosecondsMax : min(nanoseconds, nanosecondsMax)
+    }
+
+    /// Writes what is left for the next hop: `grpc-timeout` where the caller had one, else
+    /// `mesh-timeout`.
     ///
-    /// `scratch` is cleared and used.
-    public static func write(
-        _ name: FieldName,
-        until deadline: MonotonicTime,
-        now: MonotonicTime,
-        to fields: FieldBlock,
-        scratch: ByteBuffer
-    ) {
-        fields.removeAll(name)
-        guard deadline != .distantFuture else { return }
+    /// `scratch` is cleared and used, here and below.
+    public static func writeRest(_ nanoseconds: UInt64, to fields: FieldBlock, scratch: ByteBuffer) {
+        let name: FieldName = fields.contains(.grpcTimeout) ? .grpcTimeout : .meshTimeout
+        fields.removeAll(in: names)
         scratch.clear()
-        append(nanoseconds: deadline.nanoseconds(since: now), to: scratch)
+        append(nanoseconds: nanoseconds, to: scratch)
         fields.append(name, scratch)
     }
 
+    /// Writes when the application's time is over, and to gRPC what is left of it.
+    public static func writeInstant(
+        _ nanoseconds: UInt64,
+        wall: WallTime,
+        to fields: FieldBlock,
+        scratch: ByteBuffer
+    ) {
+        let isGRPC = fields.contains(.grpcTimeout)
+        fields.removeAll(in: names)
+        if isGRPC {
+            scratch.clear()
+            append(nanoseconds: nanoseconds, to: scratch)
+            fields.append(.grpcTimeout, scratch)
+        }
+        let instant = wall.unixNanoseconds / 1_000_000 + Int64(clamping: nanoseconds / 1_000_000)
+        fields.append(.meshDeadline, decimal: UInt64(clamping: instant))
+    }
+
     private static let digitsMax: UInt64 = 99_999_999
-    private static var names: FieldNameSet { FieldNameSet(.meshTimeout).with(.grpcTimeout) }
+    private static var names: FieldNameSet {
+        FieldNameSet(.meshTimeout).with(.grpcTimeout).with(.meshDeadline)
+    }
 }

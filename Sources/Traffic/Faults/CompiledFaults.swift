@@ -24,18 +24,11 @@ public struct FaultDecision: Sendable, Equatable {
 /// The faults of one route, compiled when a snapshot arrives.
 public struct CompiledFaults: Sendable {
     private struct Compiled: Sendable {
-        /// Empty: every request.
-        let matchers: ContiguousArray<RouteMatcher>
+        let matcher: RequestMatcher
         let delayMillionths: UInt32
         let delayNanoseconds: UInt64
         let abortMillionths: UInt32
         let abort: Fault.Abort?
-
-        func matches(_ head: RequestHead) -> Bool {
-            if matchers.isEmpty { return true }
-            for matcher in matchers where matcher.matches(head) { return true }
-            return false
-        }
     }
 
     private let faults: ContiguousArray<Compiled>
@@ -45,7 +38,7 @@ public struct CompiledFaults: Sendable {
         self.faults = ContiguousArray(
             faults.map { fault in
                 Compiled(
-                    matchers: ContiguousArray(fault.matches.map { RouteMatcher($0) }),
+                    matcher: RequestMatcher(fault.matches),
                     delayMillionths: fault.delay?.share.millionths ?? 0,
                     delayNanoseconds: fault.delay?.duration.nanoseconds ?? 0,
                     abortMillionths: fault.abort?.share.millionths ?? 0,
@@ -63,7 +56,7 @@ public struct CompiledFaults: Sendable {
     /// So a fault's share is that of the requests it matches, whatever follows it. Delay and abort
     /// are drawn independently: of half delayed and half aborted a quarter is both.
     public func decide(_ head: RequestHead, random: inout FastRandom) -> FaultDecision {
-        for fault in faults where fault.matches(head) {
+        for fault in faults where fault.matcher.matches(head) {
             let isDelayed = random.next(upperBound: Self.whole) < fault.delayMillionths
             let isAborted = random.next(upperBound: Self.whole) < fault.abortMillionths
             return FaultDecision(

@@ -19,7 +19,7 @@ public enum RetryAdvice: Sendable, Hashable {
     /// `wall`: the time, for dates. Of several values the longest wait counts.
     public static func read(_ fields: FieldBlock, wall: WallTime) -> RetryAdvice {
         var advice = RetryAdvice.none
-        guard fields.mayContain(FieldNameSet(.retryAfter).with(.grpcRetryPushback)) else {
+        guard fields.mayContain(names) else {
             return advice
         }
         var from = 0
@@ -62,6 +62,13 @@ public enum RetryAdvice: Sendable, Hashable {
         } else {
             self = .never
         }
+    }
+
+    /// Whether any advice may be among `fields`.
+    public static func isIn(_ fields: FieldBlock) -> Bool { fields.mayContain(names) }
+
+    private static var names: FieldNameSet {
+        FieldNameSet(.retryAfter).with(.grpcRetryPushback)
     }
 
     private func longer(_ other: RetryAdvice) -> RetryAdvice {

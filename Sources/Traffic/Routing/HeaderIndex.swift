@@ -7,14 +7,11 @@ import MeshModel
 
 /// Routes by the exact value of one field.
 struct HeaderIndex: Sendable {
-    private let known: FieldName
-    private let name: ContiguousArray<UInt8>
+    private let key: FieldKey
     private let values: PathIndex
 
     init(name: String, _ routes: [(path: ContiguousArray<UInt8>, route: RouteEntry)]) {
-        let bytes = ContiguousArray(name.utf8)
-        self.name = bytes
-        known = FieldName(matching: bytes.span)
+        key = FieldKey(name)
         values = PathIndex(routes)
     }
 
@@ -22,10 +19,7 @@ struct HeaderIndex: Sendable {
     func match(_ head: RequestHead, _ table: borrowing RouteTable, _ best: inout Int32) {
         let fields = head.fields
         var from = 0
-        while let index = known == .other
-            ? fields.firstIndex(named: name.span, from: from)
-            : fields.firstIndex(of: known, from: from)
-        {
+        while let index = key.firstIndex(in: fields, from: from) {
             fields.withValue(at: index) { value in
                 guard value.count <= values.bytesMax else { return }
                 var hash = PathHash()

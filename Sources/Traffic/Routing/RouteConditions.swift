@@ -39,8 +39,7 @@ enum CompiledValue: Sendable {
 /// A class, so that tables hold it by one word.
 final class RouteConditions: Sendable {
     private struct Header: Sendable {
-        let known: FieldName
-        let name: ContiguousArray<UInt8>
+        let key: FieldKey
         let value: CompiledValue
     }
 
@@ -64,13 +63,8 @@ final class RouteConditions: Sendable {
         methodToken = token
         isGRPC = match.isGRPC
         headers = ContiguousArray(
-            match.headers.map { header in
-                let name = ContiguousArray(header.name.utf8)
-                return Header(
-                    known: FieldName(matching: name.span),
-                    name: name,
-                    value: CompiledValue(header.value)
-                )
+            match.headers.map {
+                Header(key: FieldKey($0.name), value: CompiledValue($0.value))
             }
         )
         parameters = ContiguousArray(
@@ -109,15 +103,12 @@ final class RouteConditions: Sendable {
     /// A condition on a field that occurs several times holds when one line has the value.
     private func matches(_ header: Header, _ head: RequestHead) -> Bool {
         let fields = head.fields
-        if header.known == .host, head.hasAuthority {
+        if header.key.known == .host, head.hasAuthority {
             // HTTP/2 names the authority elsewhere than in a field.
             return head.withAuthority { header.value.matches($0) }
         }
         var from = 0
-        while let index = header.known == .other
-            ? fields.firstIndex(named: header.name.span, from: from)
-            : fields.firstIndex(of: header.known, from: from)
-        {
+        while let index = header.key.firstIndex(in: fields, from: from) {
             if fields.withValue(at: index, { header.value.matches($0) }) { return true }
             from = index + 1
         }

@@ -94,6 +94,9 @@ public final class SplitSchedule: Sendable {
         step = stepOfLeftOvers(rests, sum)
     }
 
+    /// Whether it repeats a block of 1,000 slots, some of which rotate.
+    var hasLeftOvers: Bool { !ends.isEmpty }
+
     /// The backend of the request that drew `ticket`.
     public func choice(ticket: UInt64) -> Int {
         if only >= 0 { return only }

@@ -117,7 +117,7 @@ struct EndpointSelectorUpdateTests {
             // The model: attempts under way, with the key they went to and its life.
             var running: [(selection: EndpointSelection, key: Int, life: Int)] = []
             var lives = [Int](repeating: 0, count: 20)
-            for _ in 0..<3_000 {
+            for _ in 0..<1_000 {
                 bench.pass(milliseconds: Int.random(in: 0...20, using: &random))
                 switch Int.random(in: 0..<20, using: &random) {
                 case 0:

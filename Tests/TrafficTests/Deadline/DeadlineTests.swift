@@ -79,30 +79,74 @@ struct DeadlineTests {
             for (name, value) in lines {
                 fields.append(name: Array(name.utf8).span, value: Array(value.utf8).span)
             }
-            return Deadline.read(fields)
+            return Deadline.read(fields) { wall }
         }
         #expect(read([]) == nil)
+        // 250 ms from now, an instant that has passed, and what is none.
+        #expect(read([("mesh-deadline", "1000250")]) == 250_000_000)
+        #expect(read([("mesh-deadline", "1000250"), ("mesh-timeout", "1m")]) == 1_000_000)
+        #expect(read([("mesh-deadline", "999999")]) == 0)
+        #expect(read([("mesh-deadline", "99999999999999999999")]) == nil)
+        #expect(read([("mesh-deadline", "-5")]) == nil)
+        #expect(read([("mesh-deadline", "999999999999999")]) == Deadline.nanosecondsMax)
         #expect(read([("mesh-timeout", "soon")]) == nil)
         #expect(read([("mesh-timeout", "2S"), ("Grpc-Timeout", "1S")]) == 1_000_000_000)
         #expect(read([("mesh-timeout", "2S"), ("Grpc-Timeout", "x")]) == 2_000_000_000)
         #expect(read([("mesh-timeout", "3S"), ("Mesh-Timeout", "2S")]) == 2_000_000_000)
     }
 
-    @Test("the rest replaces what was there, and no limit removes it")
-    func replaces() {
-        let fields = FieldBlock()
+    @Test("the next hop gets what is left, in the field the caller used")
+    func rest() {
         let scratch = ByteBuffer()
-        let now = MonotonicTime(nanoseconds: 1_000)
-        func write(_ deadline: MonotonicTime) {
-            Deadline.write(.meshTimeout, until: deadline, now: now, to: fields, scratch: scratch)
+        func written(_ lines: [(String, String)]) -> String {
+            let fields = FieldBlock()
+            for (name, value) in lines {
+                fields.append(name: Array(name.utf8).span, value: Array(value.utf8).span)
+            }
+            Deadline.writeRest(5_000_000, to: fields, scratch: scratch)
+            return text(fields)
         }
-        write(now.advanced(byNanoseconds: 5_000_000))
-        #expect(Deadline.read(fields) == 5_000_000)
-        write(now.advanced(byNanoseconds: 4_000_000))
-        #expect(Deadline.read(fields) == 4_000_000)
-        write(MonotonicTime(nanoseconds: 1))
-        #expect(Deadline.read(fields) == 0)
-        write(.distantFuture)
-        #expect(!fields.contains(.meshTimeout))
+        #expect(written([]) == "mesh-timeout: 5000000n")
+        #expect(written([("mesh-timeout", "9S"), ("a", "b")]) == "a: b|mesh-timeout: 5000000n")
+        #expect(written([("grpc-timeout", "9S")]) == "grpc-timeout: 5000000n")
+        #expect(written([("mesh-deadline", "7")]) == "mesh-timeout: 5000000n")
+    }
+
+    @Test("the application gets an instant, and gRPC what is left as well")
+    func instant() {
+        let scratch = ByteBuffer()
+        func written(_ lines: [(String, String)], _ left: UInt64) -> String {
+            let fields = FieldBlock()
+            for (name, value) in lines {
+                fields.append(name: Array(name.utf8).span, value: Array(value.utf8).span)
+            }
+            Deadline.writeInstant(left, wall: wall, to: fields, scratch: scratch)
+            return text(fields)
+        }
+        #expect(written([("mesh-timeout", "1S")], 250_999_999) == "mesh-deadline: 1000250")
+        #expect(
+            written([("grpc-timeout", "1S")], 2_000_000)
+                == "grpc-timeout: 2000000n|mesh-deadline: 1000002"
+        )
+        #expect(written([], .max).hasPrefix("mesh-deadline: "))
+    }
+
+    private let wall = WallTime(unixNanoseconds: 1_000_000_000_000)
+
+    private func text(_ fields: FieldBlock) -> String {
+        var lines: [String] = []
+        fields.forEach { known, name, value in
+            let spelled = known == .other ? String(decoding: name) : "\(known.spelling)"
+            lines.append("\(spelled): \(String(decoding: value))")
+        }
+        return lines.joined(separator: "|")
+    }
+}
+
+extension String {
+    fileprivate init(decoding bytes: Span<UInt8>) {
+        var copied: [UInt8] = []
+        for index in 0..<bytes.count { copied.append(bytes[index]) }
+        self.init(decoding: copied, as: UTF8.self)
     }
 }
