@@ -18,7 +18,7 @@ extension Play {
         )
         let kinds: [EndpointFault.Kind] = [
             .errors(share: .all, status: 503, grpcCode: 14), .slow(factor: 20), .blackHole, .refuse,
-            .crash,
+            .crash, .applicationDown,
         ]
         let kind = kinds[random.number(0...kinds.count - 1)]
         let from = Duration.milliseconds(random.number(1_500...2_500))

@@ -216,7 +216,7 @@ extension Play {
         if mesh.healthCheck == nil { play.outliers = outliers }
         play.check = { record in
             // With a panic threshold there is always someone to ask.
-            let none = record.localReplies["no-endpoint"] ?? 0
+            let none = record.localReplies["no_endpoint"] ?? 0
             guard outliers.panicBelow.millionths >= 1_000_000 / 11 || mesh.healthCheck == nil,
                 none > 0, outliers.panicBelow != .none
             else { return [] }
@@ -230,7 +230,7 @@ extension Play {
             .errors(share: random.percent(10...100), status: 503, grpcCode: 14),
             .errors(share: random.percent(10...100), status: 500, grpcCode: 13),
             .slow(factor: Double(random.number(2...50))), .blackHole, .refuse, .crash,
-            .overload(share: random.percent(10...100), retryAfter: .milliseconds(50)),
+            .applicationDown, .overload(share: random.percent(10...100), retryAfter: .milliseconds(50)),
         ]
         let from = random.number(0...5_000)
         return EndpointFault(

@@ -1,7 +1,7 @@
 // What the proxy's exchange does around the decisions, without sockets: the mirror of
 // `Proxy/Exchange/Exchange.swift`. A change of the order of decisions there belongs here, too.
 //
-//   begin: route → deadline → faults → rate limits → backend → bounds → budget
+//   begin: route → deadline → rate limits → faults → backend → budget → bounds
 //   attempt: endpoint → inbound side → application → answer
 //   ended: endpoint's health → retry, or answer to the caller
 //
@@ -22,7 +22,7 @@ final class SimulatedExchange {
     fileprivate(set) var stamp: UInt32 = 0
     fileprivate(set) var isRunning = false
     fileprivate var route: SimulatedRoute
-    fileprivate(set) var cluster: SimulatedCluster
+    private var chosen: SimulatedCluster?
     fileprivate var worker: SimulatedWorker
     fileprivate var number = 0
     /// The caller's load; -1 for what an application asked.
@@ -41,12 +41,21 @@ final class SimulatedExchange {
     fileprivate var avoided: Int?
     fileprivate var backend = -1
     fileprivate var isCounted = false
+    fileprivate var abort: Fault.Abort?
+
+    /// Where it went; there is none before a backend was chosen.
+    fileprivate(set) var cluster: SimulatedCluster {
+        get {
+            guard let chosen else { preconditionFailure("an attempt needs a target") }
+            return chosen
+        }
+        set { chosen = newValue }
+    }
 
     fileprivate init(id: Int, _ worker: SimulatedWorker, _ route: SimulatedRoute) {
         self.id = id
         self.worker = worker
         self.route = route
-        cluster = route.clusters[0]
     }
 }
 
@@ -137,82 +146,118 @@ extension Simulation {
             finish(exchange, Answer(status: 508), cause: "loop")
             return nil
         }
-        injectFaults(exchange)
+        if limit == 0 {
+            finish(exchange, Answer(status: 504, grpcCode: 4), cause: "deadline-expired")
+            return nil
+        }
+        pass(exchange)
         return exchange.isRunning ? exchange : nil
     }
 
-    private func injectFaults(_ exchange: SimulatedExchange) {
-        guard let faults = exchange.route.faults, !isBare else { return choose(exchange) }
-        let decision = faults.decide(exchange.route.head, random: &exchange.worker.random)
-        switch decision.abort {
-        case .status(let status)?:
-            return finish(exchange, Answer(status: status), cause: "fault")
-        case .grpc(let code)?:
-            return finish(exchange, Answer(status: 200, grpcCode: code), cause: "fault")
-        case .reset?: return finish(exchange, Answer(status: 503), cause: "fault")
-        case nil: break
+    /// Limits and faults, as `Proxy/Policy/RouteGate.swift` has them.
+    private func pass(_ exchange: SimulatedExchange) {
+        let route = exchange.route
+        for limit in route.rateLimits where !isBare {
+            if let wait = limit.refusal(route.head, caller: exchange.worker.proxy, now: now) {
+                let answer = Answer(status: 429, grpcCode: 8, retryAfterNanoseconds: wait)
+                return finish(exchange, answer, cause: "rate_limited")
+            }
         }
-        guard decision.delayNanoseconds > 0 else { return choose(exchange) }
+        guard let faults = route.faults, !isBare else { return take(exchange) }
+        let decision = faults.decide(route.head, random: &exchange.worker.random)
+        exchange.abort = decision.abort
+        guard decision.delayNanoseconds > 0 else { return endPause(exchange) }
         armDeadline(exchange)
         let time = now.advanced(byNanoseconds: decision.delayNanoseconds)
         queue.add(Event(.retry, at: time, subject: exchange.id, stamp: exchange.stamp))
     }
 
-    /// A delay on purpose, or a backoff, is over.
-    func resume(_ exchange: SimulatedExchange) {
-        if exchange.attempts == 0 { choose(exchange) } else { attempt(exchange) }
+    /// A delay on purpose is over.
+    private func endPause(_ exchange: SimulatedExchange) {
+        switch exchange.abort {
+        case .status(let status)?:
+            finish(exchange, Answer(status: status), cause: "fault_injected")
+        case .grpc(let code)?:
+            finish(exchange, Answer(status: 200, grpcCode: code), cause: "fault_injected")
+        case .reset?: finish(exchange, Answer(status: 503), cause: "fault_injected")
+        case nil: take(exchange)
+        }
     }
 
-    private func choose(_ exchange: SimulatedExchange) {
+    /// A delay on purpose, or a backoff, is over.
+    func resume(_ exchange: SimulatedExchange) {
+        if exchange.attempts == 0 { endPause(exchange) } else { attempt(exchange) }
+    }
+
+    /// Goes where the route says.
+    private func take(_ exchange: SimulatedExchange) {
         let route = exchange.route
-        for limit in route.rateLimits {
-            if let wait = limit.refusal(route.head, caller: exchange.worker.proxy, now: now) {
-                let answer = Answer(status: 429, retryAfterNanoseconds: wait)
-                return finish(exchange, answer, cause: "rate-limit")
-            }
-        }
-        guard let split = route.split else {
+        guard let first = route.clusters.first else {
             let status = route.route.filters.redirect?.status ?? 500
-            return finish(exchange, Answer(status: status), cause: "redirect")
+            return finish(exchange, Answer(status: status), cause: "policy")
         }
-        exchange.backend = split.choice(ticket: route.ticket.take())
-        exchange.cluster = route.clusters[exchange.backend]
-        if !exchange.cluster.selector.hasAvailable, !isBare {
-            if let fallback = route.fallback, fallback.selector.hasAvailable {
-                exchange.cluster = fallback
-            } else if let response = route.route.fallback?.response {
-                return finish(exchange, Answer(status: response.status), cause: "fallback")
-            }
+        exchange.backend = 0
+        if let split = route.split {
+            exchange.backend =
+                route.stickyHash.map { split.choice(hash: $0) }
+                ?? split.choice(ticket: route.ticket.take())
+            exchange.cluster = route.clusters[exchange.backend]
+        } else {
+            exchange.cluster = first
         }
+        begin(exchange)
+    }
+
+    /// The first attempt, or that of a fallback.
+    private func begin(_ exchange: SimulatedExchange) {
         let cluster = exchange.cluster
         cluster.running += 1
         exchange.isCounted = true
         cluster.record.received += 1
-        guard cluster.running <= cluster.cluster.limits.requests else {
-            return finish(exchange, Answer(status: 503), cause: "overflow")
-        }
-        if let limit = cluster.limit, cluster.running > limit.limit {
-            return finish(exchange, Answer(status: 503), cause: "concurrency")
-        }
         cluster.budget?.deposit(worker: exchange.worker.index, now: now)
+        guard cluster.running <= cluster.cluster.limits.requests,
+            cluster.running <= cluster.limit?.limit ?? .max
+        else { return finish(exchange, .tooMany, cause: "overflow") }
         attempt(exchange)
+    }
+
+    /// No endpoint of the route's backend may be used; false when there is nothing else.
+    private func fallBack(_ exchange: SimulatedExchange) -> Bool {
+        guard !isBare, let policy = exchange.route.route.fallback else { return false }
+        if let fallback = exchange.route.fallback, fallback !== exchange.cluster {
+            exchange.cluster.running -= 1
+            exchange.isCounted = false
+            exchange.cluster = fallback
+            exchange.attempts = 0
+            exchange.avoided = nil
+            begin(exchange)
+            return true
+        }
+        guard let response = policy.response else { return false }
+        finish(exchange, Answer(status: response.status), cause: "fallback")
+        return true
     }
 }
 
 // MARK: Attempts
 
 extension Simulation {
-    private func attempt(_ exchange: SimulatedExchange, isHedge: Bool = false) {
+    private func attempt(_ exchange: SimulatedExchange) {
         let cluster = exchange.cluster
         // What is over is not sent.
         guard now < exchange.deadline else { return deadlinePassed(exchange) }
         guard
             let selection = cluster.selector.pick(
-                hash: exchange.route.hash,
+                hash: cluster.hash(exchange.route.head, exchange.worker.proxy),
                 avoiding: exchange.avoided,
                 now: now
             )
-        else { return finish(exchange, Answer(status: 503), cause: "no-endpoint") }
+        else {
+            if fallBack(exchange) { return }
+            return finish(exchange, Answer(status: 503, grpcCode: 14), cause: "no_endpoint")
+        }
+        // Where another cluster can take it, endpoints in panic are not asked.
+        if selection.isPanic, exchange.attempts == 0, fallBack(exchange) { return }
         cluster.selector.started(selection, now: now)
         exchange.attempts += 1
         let attempt = makeAttempt(exchange, selection)
@@ -290,9 +335,7 @@ extension Simulation {
                 isBare ? .max : worker.inboundLimit?.limit ?? .max,
                 snapshot.inbound.limits.requests
             )
-            guard worker.inboundRunning < bound else {
-                return .answer(at: refusal, Answer(status: 503, grpcCode: 14))
-            }
+            guard worker.inboundRunning < bound else { return .answer(at: refusal, .tooMany) }
             worker.inboundRunning += 1
             attempt.inbound = worker
         }
@@ -328,9 +371,9 @@ extension Simulation {
         queue.add(Event(.deadline, at: time, subject: exchange.id, stamp: exchange.stamp))
     }
 
-    /// The first attempt is slow: another one beside it, if the policy has room.
+    /// The first attempt is slow: another one beside it, as `Proxy/Exchange/HedgeAttempt.swift`.
     func hedge(_ exchange: SimulatedExchange) {
-        guard let slow = exchange.running.last else { return }
+        guard let slow = exchange.running.last, exchange.cluster.endpoints.count > 1 else { return }
         let refusal = exchange.route.decider.refuseHedge(
             facts(of: exchange, advice: .none),
             budget: exchange.cluster.budget,
@@ -343,7 +386,7 @@ extension Simulation {
         }
         exchange.cluster.record.hedges += 1
         exchange.avoided = slow.selection.index
-        attempt(exchange, isHedge: true)
+        attempt(exchange)
     }
 }
 
@@ -374,24 +417,30 @@ extension Simulation {
         queue.add(Event(.attemptEnd, at: end, subject: attempt.id, stamp: attempt.stamp))
     }
 
+    /// The time of day, the same for a proxy and its application.
+    private func wall(at time: MonotonicTime) -> WallTime {
+        WallTime(unixNanoseconds: 1_700_000_000_000_000_000 + Int64(clamping: time.nanoseconds))
+    }
+
     /// Deadline and attempt as the fields of the request say it, written and read as on the wire.
-    ///
-    /// The application hands on what is left when it asks, as libraries that know deadlines do.
     private func handedOn(_ attempt: SimulatedAttempt) -> Received {
         let exchange = attempt.exchange
         fields.clear()
-        Deadline.write(
-            .meshTimeout,
-            until: exchange.deadline,
-            now: now,
-            to: fields,
-            scratch: scratch
-        )
+        if exchange.deadline != .distantFuture {
+            // From proxy to proxy goes what is left, to the application an instant: it may copy
+            // that, however long it works before it asks.
+            let sent = attempt.startedAt
+            let arrived = sent.advanced(byNanoseconds: delayNanoseconds)
+            let left = exchange.deadline.nanoseconds(since: sent)
+            Deadline.writeRest(left, to: fields, scratch: scratch)
+            let read = Deadline.read(fields, wall: { wall(at: arrived) }) ?? 0
+            Deadline.writeInstant(read, wall: wall(at: arrived), to: fields, scratch: scratch)
+        }
         if exchange.isOwnedAbove || exchange.route.decider.policy.ownsRetries {
             AttemptHeader.write(attempt.number, to: fields)
         }
         var received = Received()
-        received.timeoutNanoseconds = Deadline.read(fields)
+        received.timeoutNanoseconds = Deadline.read(fields, wall: { wall(at: now) })
         received.attempt = AttemptHeader.read(fields)
         received.lastInstant = exchange.lastInstant
         return received
@@ -424,17 +473,18 @@ extension Simulation {
                 .none,
                 avoiding: index,
                 else: Answer(status: 503, grpcCode: 14),
-                cause: "connect"
+                cause: "connect_failed"
             )
         case .reset(let reused):
-            close(attempt, .failure)
+            // A pooled connection that its peer was about to close says nothing of its health.
+            close(attempt, reused ? .neutral : .failure)
             retry(
                 exchange,
                 .closedBeforeResponse(connectionWasReused: reused),
                 .none,
                 avoiding: index,
                 else: Answer(status: 502, grpcCode: 14),
-                cause: "reset"
+                cause: "upstream_closed"
             )
         }
     }
@@ -448,13 +498,14 @@ extension Simulation {
             .none,
             avoiding: attempt.selection.index,
             else: Answer(status: 504, grpcCode: 4),
-            cause: "per-try-timeout"
+            cause: "per_try_timeout"
         )
     }
 
     func deadlinePassed(_ exchange: SimulatedExchange) {
-        for attempt in exchange.running { close(attempt, .failure) }
-        finish(exchange, Answer(status: 504, grpcCode: 4), cause: "deadline")
+        // The hedge is given up as one that lost.
+        if let attempt = exchange.running.first { close(attempt, .failure) }
+        finish(exchange, Answer(status: 504, grpcCode: 4), cause: "request_timeout")
     }
 
     private func retry(
@@ -517,20 +568,13 @@ extension Simulation {
     }
 
     private func end(_ exchange: SimulatedExchange, _ end: RequestEnd, _ answer: Answer) {
-        for attempt in exchange.running { close(attempt, .neutral) }
-        let nanoseconds = now.nanoseconds(since: exchange.startedAt)
-        let cluster = exchange.cluster
-        if exchange.isCounted {
-            cluster.running -= 1
-            if end != .abandoned {
-                cluster.limit?.sample(
-                    latencyNanoseconds: nanoseconds,
-                    active: cluster.running + 1,
-                    isDropped: end == .failed,
-                    now: now
-                )
-            }
+        // What a slow endpoint took until its hedge was answered is the least it would have taken.
+        let isHedged = end == .succeeded && exchange.running.contains { $0.number == 1 }
+        for attempt in exchange.running {
+            close(attempt, isHedged && attempt.number == 1 ? .success : .neutral)
         }
+        let nanoseconds = now.nanoseconds(since: exchange.startedAt)
+        if exchange.isCounted { exchange.cluster.running -= 1 }
         exchange.isRunning = false
         exchange.stamp &+= 1
         freeExchanges.append(exchange)
@@ -563,21 +607,25 @@ extension Simulation {
             latencyNanoseconds: nanoseconds,
             now: now
         )
+        cluster.limit?.sample(
+            latencyNanoseconds: nanoseconds,
+            active: cluster.running,
+            isDropped: outcome == .overload,
+            now: now
+        )
         if let event { note(event, cluster) }
         armTimer(cluster)
         if let child = attempt.child { abandon(child, counting: .abandoned) }
         attempt.child = nil
         if attempt.isInside { attempt.application?.leave() }
         if let inbound = attempt.inbound {
+            inbound.inboundLimit?.sample(
+                latencyNanoseconds: nanoseconds,
+                active: inbound.inboundRunning,
+                isDropped: outcome == .overload,
+                now: now
+            )
             inbound.inboundRunning -= 1
-            if outcome != .neutral {
-                inbound.inboundLimit?.sample(
-                    latencyNanoseconds: nanoseconds,
-                    active: inbound.inboundRunning + 1,
-                    isDropped: outcome == .failure,
-                    now: now
-                )
-            }
         }
         attempt.inbound = nil
         attempt.isInside = false

@@ -25,6 +25,18 @@ struct Answer: Equatable {
     var retryAfterNanoseconds: UInt64?
 
     static let ok = Answer(status: 200)
+    /// The sidecar's own answer when it reaches no application; see `Proxy/Exchange/LocalReply.swift`.
+    static let connectFailed = Answer(
+        status: 503,
+        grpcCode: 14,
+        retryAfterNanoseconds: 1_000_000_000
+    )
+    /// A bound of the proxy is reached.
+    static let tooMany = Answer(
+        status: 503,
+        grpcCode: 14,
+        retryAfterNanoseconds: 1_000_000_000
+    )
 
     /// Not an answer to the caller's question: the mesh or the application failed.
     var isFailure: Bool { status >= 500 || status == 429 || grpcCode != 0 }
@@ -65,6 +77,11 @@ final class SimulatedApplication {
             switch fault.kind {
             case .refuse, .crash: return .refused
             case .blackHole: return .never
+            case .applicationDown:
+                return .answer(
+                    at: time.advanced(byNanoseconds: Self.refusalNanoseconds),
+                    .connectFailed
+                )
             case .slow(let factor): work = UInt64(Double(work) * factor)
             case .errors(let share, let status, let code):
                 guard dice < share.fraction else { continue }
@@ -96,7 +113,7 @@ final class SimulatedApplication {
             guard fault.from <= time, time < fault.until else { return false }
             switch fault.kind {
             case .refuse, .crash: return true
-            case .blackHole, .slow, .errors, .overload: return false
+            case .applicationDown, .blackHole, .slow, .errors, .overload: return false
             }
         }
     }
@@ -107,7 +124,7 @@ final class SimulatedApplication {
         let dice = uniform(&checkRandom)
         for fault in faults where fault.from <= time && time < fault.until {
             switch fault.kind {
-            case .refuse, .crash, .blackHole: return false
+            case .refuse, .crash, .applicationDown, .blackHole: return false
             case .slow(let factor): work = UInt64(Double(work) * factor)
             case .errors(let share, _, _), .overload(let share, _):
                 if dice < share.fraction { return false }

@@ -23,6 +23,11 @@ final class SimulatedProxy {
     /// The inbound side's limits, shared by its workers.
     var inboundLimits: [SimulatedRateLimit] = []
 
+    /// Every proxy stands on a machine of its own.
+    var addressBytes: ContiguousArray<UInt8> {
+        [10, UInt8(index >> 16 & 255), UInt8(index >> 8 & 255), UInt8(index & 255)]
+    }
+
     init(
         index: Int,
         name: String,
@@ -78,8 +83,8 @@ final class SimulatedRoute {
     let fallback: SimulatedCluster?
     let faults: CompiledFaults?
     let rateLimits: [SimulatedRateLimit]
-    /// What a sticky or hashed request is known by.
-    let hash: UInt64?
+    /// What a sticky request is known by; cookies are not played beyond those the request has.
+    let stickyHash: UInt64?
     let isGRPC: Bool
     let hasIdempotencyKey: Bool
     let requestNanoseconds: UInt64?
@@ -102,12 +107,12 @@ final class SimulatedRoute {
         decider = RetryDecider(retry)
         let weights = route.backends.map(\.weight)
         ticket = shared.ticket("\(route.name) \(route.backends.map(\.cluster)) \(weights)")
-        split = weights.isEmpty ? nil : SplitSchedule(weights: weights)
+        split = weights.count > 1 ? SplitSchedule(weights: weights) : nil
         faults = route.faults.isEmpty ? nil : CompiledFaults(route.faults)
         rateLimits = route.rateLimits.map {
             SimulatedRateLimit($0, shared.rateLimiter("\(route.name) \($0.name)", $0))
         }
-        hash = nil
+        stickyHash = route.stickiness.flatMap { CompiledStickiness($0)?.hash(head) }
         isGRPC = request.isGRPC
         hasIdempotencyKey = head.fields.contains(.idempotencyKey)
         requestNanoseconds = route.timeouts.request?.nanoseconds
@@ -142,8 +147,7 @@ struct SimulatedRateLimit {
         switch key {
         case .all: return []
         case .caller: return ContiguousArray((caller.snapshot?.workload.description ?? "").utf8)
-        // Every proxy stands on a machine of its own.
-        case .address: return ContiguousArray("\(caller.index)".utf8)
+        case .address: return caller.addressBytes
         case .header(let name):
             let bytes = ContiguousArray(name.utf8)
             guard let index = head.fields.firstIndex(named: bytes.span) else { return [] }
@@ -162,6 +166,7 @@ final class SimulatedCluster {
     let worker: SimulatedWorker
     private(set) var cluster: Cluster
     let selector: EndpointSelector
+    private let hashSource: CompiledHashSource?
     let budget: SharedRetryBudget?
     var limit: AdaptiveLimit?
     /// By the selector's index.
@@ -179,6 +184,7 @@ final class SimulatedCluster {
         self.id = id
         self.worker = worker
         self.cluster = cluster
+        hashSource = cluster.balancing.hash.map { CompiledHashSource($0) }
         selector = EndpointSelector(cluster, own: own, seed: seed)
         budget = cluster.retryBudget.map { worker.proxy.shared.budget(cluster.name, $0) }
         limit = cluster.adaptiveConcurrency.map { AdaptiveLimit($0) }
@@ -201,6 +207,12 @@ final class SimulatedCluster {
             )
         }
         selector.update(members, now: now)
+    }
+
+    /// What keeps a request at its endpoint; nil when it has not what is hashed.
+    func hash(_ head: RequestHead, _ caller: SimulatedProxy) -> UInt64? {
+        guard let hashSource else { return nil }
+        return hashSource.hash(head, address: caller.addressBytes.span)
     }
 
     /// `time` more or less a fifth.

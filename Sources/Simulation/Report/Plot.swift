@@ -190,6 +190,7 @@ extension EndpointFault {
         case .blackHole: what = "no answer"
         case .refuse: what = "connections refused"
         case .crash: what = "crashed"
+        case .applicationDown: what = "application down"
         case .overload(let share, _): what = "429 for \(share)"
         }
         return "\(what) at \(endpoint.map(\.description) ?? "all of \(service)")"

@@ -286,10 +286,13 @@ extension EndpointFault {
 
 extension EndpointFault.Kind {
     /// `{errors: {share, status, grpcCode}}`, `{slow: 20}`, `{overload: {share, retryAfter}}`,
-    /// `blackHole`, `refuse` or `crash`.
+    /// `blackHole`, `refuse`, `crash` or `applicationDown`.
     static func decode(_ cursor: ConfigCursor) -> EndpointFault.Kind? {
         cursor.choice(
-            words: ["blackHole": .blackHole, "refuse": .refuse, "crash": .crash],
+            words: [
+                "blackHole": .blackHole, "refuse": .refuse, "crash": .crash,
+                "applicationDown": .applicationDown,
+            ],
             fields: ["errors": errors, "slow": slow, "overload": overload]
         )
     }

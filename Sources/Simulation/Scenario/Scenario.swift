@@ -196,6 +196,8 @@ public struct EndpointFault: Sendable, Equatable {
         case blackHole
         /// Connections are refused; those that stand go on.
         case refuse
+        /// The sidecar runs, the application behind it does not.
+        case applicationDown
         /// What runs is cut off, then connections are refused.
         case crash
         /// A share of the requests is told to come later, faster than any answer.
@@ -225,7 +227,7 @@ public struct EndpointFault: Sendable, Equatable {
         case .errors(_, let status, let code):
             precondition(MeshModel.Limits.retryStatus.contains(status) && MeshModel.Limits.grpcFailure.contains(code))
         case .slow(let factor): precondition(SimulationLimits.slowness.contains(factor))
-        case .blackHole, .refuse, .crash, .overload: break
+        case .blackHole, .refuse, .crash, .applicationDown, .overload: break
         }
         self.service = service
         self.endpoint = endpoint
