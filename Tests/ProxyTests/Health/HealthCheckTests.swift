@@ -98,7 +98,7 @@ struct HealthCheckTests {
             (500, false), (599, false),
         ]
     )
-    func statuses(status: Int, isWell: Bool) throws {
+    func judgedByStatus(status: Int, isWell: Bool) throws {
         let bench = try ProxyBench()
         let application = try bench.application()
         application.answerEach(
