@@ -1,5 +1,5 @@
 /// The endpoints that may be chosen, in tiers of nearness; made anew at each change of their use.
-struct CandidateSet {
+final class CandidateSet {
     struct Tier {
         /// Its first place in `indexes`.
         let start: Int
@@ -20,8 +20,6 @@ struct CandidateSet {
     /// Endpoints of the first tier when it takes everything and all weights in it are equal, so that
     /// neither is to be considered; else 0.
     let plainCount: Int
-
-    static let empty = CandidateSet(members: [], tiers: [], parts: [])
 
     /// Candidates grouped by tier; `parts` says how much each tier takes.
     init(members: [EndpointMember], tiers groups: [[UInt32]], parts: [Double]) {

@@ -1,5 +1,8 @@
-/// What is kept of an endpoint for each choice; numbers only, as one is copied per request.
-struct EndpointRecord {
+/// What is kept of an endpoint for each choice.
+///
+/// An object, not a value in an array: a number in an object is written without a check for
+/// exclusive access and for sharing, which together cost more than the whole choice.
+final class EndpointRecord {
     /// What it may be used for.
     enum Use: UInt8 {
         case requests
@@ -36,13 +39,13 @@ struct EndpointRecord {
     }
 
     @inline(__always)
-    mutating func start(at now: UInt64) {
+    func start(at now: UInt64) {
         if active == 0 { latency.settle(at: now) }
         active &+= 1
     }
 
     @inline(__always)
-    mutating func finish(_ outcome: AttemptOutcome, _ nanoseconds: UInt64, at now: UInt64) {
+    func finish(_ outcome: AttemptOutcome, _ nanoseconds: UInt64, at now: UInt64) {
         if active > 0 { active &-= 1 }
         var sample = Self.sample(nanoseconds)
         switch outcome {

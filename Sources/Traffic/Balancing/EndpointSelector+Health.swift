@@ -44,7 +44,7 @@ extension EndpointSelector {
 
     /// Lets the detector do what is due, and follows it.
     func turn(_ now: MonotonicTime) {
-        let changes = detector?.advance(now: now) ?? []
+        let changes = withDetector { $0.advance(now: now) } ?? []
         for change in changes {
             switch change {
             case .ejected(let index, let ejection):
@@ -60,7 +60,10 @@ extension EndpointSelector {
     }
 
     func failed(_ index: Int, _ now: MonotonicTime) -> EndpointEvent? {
-        let ejection = detector?.record(index, isFailure: true, now: now)
+        let ejection =
+            withDetector {
+                $0.record(index, isFailure: true, now: now)
+            } ?? nil
         noteDue()
         guard let ejection else { return nil }
         settleUse(index, now)
@@ -69,7 +72,7 @@ extension EndpointSelector {
     }
 
     func beginProbe(_ index: Int, _ now: MonotonicTime) {
-        detector?.beginProbe(index, now: now)
+        withDetector { $0.beginProbe(index, now: now) }
         settleUse(index, now)
         noteDue()
     }
@@ -86,7 +89,8 @@ extension EndpointSelector {
             case .failure: false
             case .neutral: nil
             }
-        let result = detector?.endProbe(index, succeeded: succeeded, now: now) ?? .none
+        let result =
+            withDetector { $0.endProbe(index, succeeded: succeeded, now: now) } ?? .none
         settleUse(index, now)
         noteDue()
         switch result {
@@ -104,7 +108,7 @@ extension EndpointSelector {
     /// Forgets the latency of a bad time, which a single answer to a probe does not replace.
     private func beginAnew(_ index: Int, isMeasured: Bool, _ now: UInt64) {
         records[index].isMeasured = isMeasured
-        beginRamp(&records[index], now)
+        beginRamp(records[index], now)
     }
 
     /// Follows the detector and the health checks in what one endpoint is used for.
@@ -120,13 +124,23 @@ extension EndpointSelector {
         if records[index].use == .probe { probesDue.append(UInt32(index)) }
     }
 
+    /// Changes the detector in a copy of its own: were it changed in place by more than a few
+    /// additions, each counted success would pay for a check that nothing else changes it meanwhile.
+    private func withDetector<Result>(_ body: (inout OutlierDetector) -> Result) -> Result? {
+        guard var moved = detector else { return nil }
+        // It stays the only owner of its arrays.
+        detector = nil
+        defer { detector = moved }
+        return body(&moved)
+    }
+
     private func isWell(_ index: Int) -> Bool { checks.isEmpty || checks[index].isWell }
 
     private func noteDue() { dueAt = detector?.nextDue?.nanoseconds ?? .max }
 
     /// Follows a new list: `kept` has the former index of each endpoint.
     func remapHealth(_ kept: [Int?], _ now: MonotonicTime) {
-        let restored = detector?.remap(kept, now: now) ?? []
+        let restored = withDetector { $0.remap(kept, now: now) } ?? []
         if let freshChecks { checks = kept.map { $0.map { checks[$0] } ?? freshChecks } }
         probesDue = []
         for index in records.indices { settleUse(index, now) }

@@ -18,8 +18,8 @@ extension EndpointSelector {
             kept.map { index in
                 if let index { return records[index] }
                 nextID &+= 1
-                var record = EndpointRecord(id: nextID, now: now.nanoseconds)
-                if !isFirst { beginRamp(&record, now.nanoseconds) }
+                let record = EndpointRecord(id: nextID, now: now.nanoseconds)
+                if !isFirst { beginRamp(record, now.nanoseconds) }
                 return record
             }
         )
@@ -30,7 +30,7 @@ extension EndpointSelector {
     }
 
     /// Lets an endpoint start with a part of its weight.
-    func beginRamp(_ record: inout EndpointRecord, _ now: UInt64) {
+    func beginRamp(_ record: EndpointRecord, _ now: UInt64) {
         guard rampNanoseconds > 0 else { return }
         record.fullAt = now &+ rampNanoseconds
         rampsUntil = max(rampsUntil, record.fullAt)
@@ -96,7 +96,7 @@ extension EndpointSelector {
                 ContiguousArray(
                     candidates.indexes[tier.start..<tier.start + tier.count].map { index in
                         let interval = records[Int(index)].activeLoad
-                        let due = interval * Double(random.next() &>> 11) * 0x1p-53
+                        let due = interval * Double(bits() &>> 11) * 0x1p-53
                         return TurnQueue.Turn(due: due, index: index)
                     }
                 )

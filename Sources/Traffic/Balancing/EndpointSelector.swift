@@ -24,7 +24,7 @@ public final class EndpointSelector {
     var members: [EndpointMember] = []
     var records: ContiguousArray<EndpointRecord> = []
     var nextID: UInt32 = 0
-    var candidates = CandidateSet.empty
+    var candidates = CandidateSet(members: [], tiers: [], parts: [])
     /// Whether health is not asked for.
     var isPanic = false
     /// One of each tier, in order of nearness; empty unless the algorithm takes turns.
@@ -174,7 +174,7 @@ public final class EndpointSelector {
     @inline(__always)
     private func better(_ avoided: UInt32, _ now: UInt64, byLatency: Bool) -> UInt32 {
         let count = UInt64(candidates.plainCount)
-        let bits = random.next()
+        let bits = self.bits()
         let first = ((bits & 0xffff_ffff) &* count) &>> 32
         var second = ((bits &>> 32) &* (count - 1)) &>> 32
         if second >= first { second += 1 }
@@ -269,12 +269,12 @@ public final class EndpointSelector {
         let index = candidates.indexes[slice.start + place]
         guard index == avoided, slice.count > 1 else { return index }
         // Any of the others, so that what the avoided one would have taken does not fall on one.
-        place += 1 + Int(random.next() % UInt64(slice.count - 1))
+        place += 1 + Int(bits() % UInt64(slice.count - 1))
         return candidates.indexes[slice.start + place % slice.count]
     }
 
     private func drawnPlace(_ tier: CandidateSet.Tier) -> Int {
-        let bits = random.next() &>> 32
+        let bits = self.bits() &>> 32
         if let weights = tier.weights { return weights.choice(UInt32(bits)) }
         return Int((bits &* UInt64(tier.count)) &>> 32)
     }
@@ -282,7 +282,7 @@ public final class EndpointSelector {
     /// The tier for a request, by chance where several take some.
     private func tier(_ avoided: UInt32) -> Int {
         let takesAll = candidates.tiers[0].limit == CandidateSet.everything
-        let tier = takesAll ? 0 : candidates.tier(random.next() &>> 32)
+        let tier = takesAll ? 0 : candidates.tier(bits() &>> 32)
         return leavesNobody(tier, avoided) ? otherTier(tier) : tier
     }
 
@@ -302,7 +302,16 @@ public final class EndpointSelector {
         return max(rampMin, 1 - left)
     }
 
-    private func fraction() -> Double { Double(random.next() &>> 11) * 0x1p-53 }
+    /// Random bits; by way of a copy, which spares the check for exclusive access.
+    @inline(__always)
+    func bits() -> UInt64 {
+        var generator = random
+        let bits = generator.next()
+        random = generator
+        return bits
+    }
+
+    private func fraction() -> Double { Double(bits() &>> 11) * 0x1p-53 }
 
     /// No endpoint's index: lists are far shorter.
     static let nobody = UInt32.max
