@@ -71,6 +71,10 @@ targets += module(
     "Traffic",
     ["HTTP", "MeshModel", "RegularExpressions", "Time", "Bytes"]
 )
+targets += module(
+    "Simulation",
+    ["Traffic", "HTTP", "MeshModel", "Time", "Bytes"]
+)
 targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
 targets += module("DNS", ["Reactor", "MeshModel", "Time", "Bytes"])
 targets += module("ControlProtocol", ["MeshModel"])
@@ -192,7 +196,7 @@ if !dataPlaneOnly {
         .executableTarget(
             name: "meshctl",
             dependencies: [
-                "Controller", "ControlProtocol", "MeshModel",
+                "Controller", "ControlProtocol", "MeshModel", "Simulation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),

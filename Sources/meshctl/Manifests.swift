@@ -55,7 +55,7 @@ func compileSnapshot(of key: ObjectKey, manifests: String) throws -> MeshSnapsho
 }
 
 /// Loads a catalog or prints every error and ends with status 1.
-private func loadCatalog(_ directory: String) throws -> Catalog {
+func loadCatalog(_ directory: String) throws -> Catalog {
     do {
         return try Catalog.load(directory: directory)
     } catch {
