@@ -6,8 +6,8 @@ extension AdminExplanation {
     var text: String {
         var lines: [(String, String)] = [
             ("request id", story.requestID), ("trace id", story.traceID),
-            ("request", "\(story.method) \(story.host)\(story.path)"),
-            ("ended", "\(seconds(story.ageNanoseconds)) s ago, after \(time(story.durationNanoseconds))"),
+            ("request", "\(story.method) \(authority)\(story.path)"),
+            ("ended", ended),
             ("status", story.status == 0 ? "none was sent" : "\(story.status)"),
         ]
         if let flag = story.flag { lines.append(("cut short", flag)) }
@@ -25,11 +25,18 @@ extension AdminExplanation {
         lines.append(("version", version))
         var text = ""
         for (label, value) in lines {
-            text += label + String(repeating: " ", count: max(1, 13 - label.count))
-                + printable(value) + "\n"
+            let space = String(repeating: " ", count: max(1, 13 - label.count))
+            text += "\(label)\(space)\(printable(value))\n"
         }
         if let decisionsText { text += "\nas decided now\n" + decisionsText }
         return text
+    }
+
+    /// A service's name stands for its host, which is kept only where it says more.
+    private var authority: String { story.host.isEmpty ? story.series.service : story.host }
+
+    private var ended: String {
+        "\(seconds(story.ageNanoseconds)) s ago, after \(time(story.durationNanoseconds))"
     }
 
     private var counted: String {

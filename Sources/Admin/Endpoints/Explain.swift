@@ -77,7 +77,7 @@ struct ExplainQuestion: Sendable, Equatable {
     }
 }
 
-/// The text with `%XX` read; nil when one of them is none. Ids hold ASCII alone.
+// The text with its percent signs read; nil when one of them stands for nothing. Ids are ASCII.
 private func percentDecoded(_ text: Substring) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]
@@ -91,7 +91,8 @@ private func percentDecoded(_ text: Substring) -> String? {
         bytes.append(value)
         rest = rest.dropFirst(2)
     }
-    return bytes.allSatisfy { $0 > 0x20 && $0 < 0x7F } ? String(decoding: bytes, as: UTF8.self) : nil
+    guard bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+    return String(decoding: bytes, as: UTF8.self)
 }
 
 private func explainPage(

@@ -48,7 +48,8 @@ public struct Explainer {
         tellBackends(route, head, observed, &explanation)
         let names = route.backends.map(\.cluster) + [route.fallback?.cluster].compactMap(\.self)
         for name in unique(names) {
-            guard let cluster = snapshot.clusters.first(where: { $0.name == name }) else { continue }
+            let known = snapshot.clusters.first { $0.name == name }
+            guard let cluster = known else { continue }
             explanation.clusters.append(
                 tell(cluster, head, observed?.clusters[name], now: now)
             )
@@ -118,7 +119,7 @@ public struct Explainer {
             explanation.denial =
                 "unknown service: no service of this workload is called \(request.host)"
             if snapshot.unknownDestinations == .pass {
-                explanation.denial? += "; an intercepted connection passes to where it was meant to go"
+                explanation.denial? += "; an intercepted one passes to where it was meant to go"
             }
         }
         return nil
@@ -287,7 +288,9 @@ public struct Explainer {
                 locality: member.locality.explained,
                 weight: member.weight,
                 state: state,
-                ejectedMilliseconds: state.ejectedUntil.map { $0.nanoseconds(since: now) / 1_000_000 },
+                ejectedMilliseconds: state.ejectedUntil.map {
+                    $0.nanoseconds(since: now) / 1_000_000
+                },
                 isChosen: false
             )
         }

@@ -55,7 +55,7 @@ struct OperatorServiceTests {
             }
             #expect(try await read().version == 0)
             try await StreamClient.connect(to: controller, as: identity(harness)) { client in
-                let version = try await client.subscribeAndAck().version
+                let version = try await client.subscribeAndAck().reference.version
                 #expect(try await read().version == version)
             }
             await #expect(throws: OperatorError.self) {
