@@ -349,7 +349,8 @@ import Testing
             [
                 #"2:14: workload: not a SPIFFE ID: "web" (allowed: spiffe://trust-domain/path)"#,
                 "3:14: inbound.nam: unknown field: nam "
-                    + "(allowed: did you mean name? one of name, timeouts, limits, protocol, ports)",
+                    + "(allowed: did you mean name? one of name, timeouts, limits, protocol, ports, "
+                    + "rateLimits, priorities, adaptiveConcurrency)",
                 "3:13: inbound.name: required but missing",
                 "4:53: services[0].port: out of range: 70000 (allowed: an integer in 1...65535)",
                 "4:70: services[0].routes: wrong number of elements: a list of 0 "
