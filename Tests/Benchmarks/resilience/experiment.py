@@ -53,8 +53,8 @@ class Result:
     back_seconds: Optional[float]
     #: Until the last failure after the end of the trouble; 0 without one.
     recovered_seconds: float
-    #: The most requests within 250 ms at the endpoint that returned.
-    burst: int
+    #: The most requests within 250 ms at the endpoint that returned, over those at the busiest other.
+    herd: Optional[float]
 
     def as_json(self):
         return {key: round(value, 3) if isinstance(value, float) else value
@@ -144,4 +144,4 @@ def _result(outcomes, endpoints, scenario, began, ended, out_at):
         if is_one else None,
         back_seconds=figures.back_after(served, ended, FAIR_RATE) if is_one else None,
         recovered_seconds=max((f.ended - ended for f in failures if f.due >= ended), default=0.0),
-        burst=figures.burst(arrivals[0], ended, float("inf")) if is_one else 0)
+        herd=figures.herd(arrivals[0], arrivals[1:], ended) if is_one else None)

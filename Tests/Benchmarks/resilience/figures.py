@@ -65,6 +65,16 @@ def out_after(moments, since, until, fair_rate):
     return at - since if at < until - WINDOW_SECONDS else None
 
 
+def herd(arrivals, others, start, end=float("inf")):
+    """The fullest quarter of a second of an endpoint over that of the busiest other one: 1 is no herd.
+
+    Not over the fair part: who balances by latency prefers now the one and now the other, and a caller
+    that was held up makes up for it, but that meets all of them.
+    """
+    busiest = max((burst(other, start, end) for other in others), default=0)
+    return burst(arrivals, start, end) / max(1, busiest)
+
+
 def burst(moments, start, end):
     """The most of `moments` in any window of BURST_SECONDS that begins in start..<end."""
     most = 0
