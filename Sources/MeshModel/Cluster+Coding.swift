@@ -67,10 +67,10 @@ extension Cluster {
             writer.field("idleTimeout", idleTimeout)
             writer.field("limits", limits.encode)
             writer.field("balancing", balancing.encode)
-            writer.field("outlierDetection", orOff: outlierDetection) { $1.encode(&$0) }
-            writer.field("healthCheck", orOff: healthCheck) { $1.encode(&$0) }
-            writer.field("retryBudget", orOff: retryBudget) { $1.encode(&$0) }
-            writer.field("adaptiveConcurrency", orOff: adaptiveConcurrency) { $1.encode(&$0) }
+            writer.field("outlierDetection", orNone: outlierDetection) { $1.encode(&$0) }
+            writer.field("healthCheck", orNone: healthCheck) { $1.encode(&$0) }
+            writer.field("retryBudget", orNone: retryBudget) { $1.encode(&$0) }
+            writer.field("adaptiveConcurrency", orNone: adaptiveConcurrency) { $1.encode(&$0) }
         }
     }
 }

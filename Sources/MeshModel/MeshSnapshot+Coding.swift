@@ -104,7 +104,7 @@ extension MeshSnapshot {
             writer.field("clusters") { $0.array(clusters) { $1.encode(&$0) } }
             writer.field("unknownDestinations", unknownDestinations.rawValue)
             writer.field("locality", locality.encode)
-            writer.field("loadShedding", orOff: loadShedding) { $1.encode(&$0) }
+            writer.field("loadShedding", orNone: loadShedding) { $1.encode(&$0) }
         }
         return writer.text
     }

@@ -118,7 +118,7 @@ extension RouteTimeouts {
 
     func encode(_ writer: inout JSONWriter) {
         writer.object { writer in
-            writer.field("request", orOff: request)
+            writer.field("request", orNone: request)
             writer.field("streamIdle", streamIdle)
             writer.field("tcpIdle", tcpIdle)
         }
@@ -173,7 +173,7 @@ extension InboundService {
             writer.field("ports") { $0.array(ports) { $1.encode(&$0) } }
             writer.field("rateLimits") { $0.array(rateLimits) { $1.encode(&$0) } }
             writer.field("priorities") { $0.array(priorities) { $1.encode(&$0) } }
-            writer.field("adaptiveConcurrency", orOff: adaptiveConcurrency) { $1.encode(&$0) }
+            writer.field("adaptiveConcurrency", orNone: adaptiveConcurrency) { $1.encode(&$0) }
         }
     }
 }

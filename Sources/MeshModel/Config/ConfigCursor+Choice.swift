@@ -1,4 +1,4 @@
-// Values of several forms, and values that can be switched off.
+// Values of several forms, and values that can be ruled out.
 
 extension ConfigCursor {
     /// One of several forms: a word of `words`, or an object with exactly one field of `fields`.
@@ -32,40 +32,40 @@ extension ConfigCursor {
 }
 
 extension ObjectCursor {
-    /// The value of field `name`, which may be switched off with `off`; `value` when it is absent.
+    /// The value of field `name`, which may be ruled out with `none`; `value` when it is absent.
     ///
-    /// The outer nil means that an error was reported, the inner one that it is off.
+    /// The outer nil means that an error was reported, the inner one that there is none.
     public func switchable<T>(
         _ name: String,
         default value: @autoclosure () -> T?,
         _ decode: (ConfigCursor) -> T?
     ) -> T?? {
         guard let field = cursor(name) else { return .some(value()) }
-        if case .string("off") = field.node.value { return .some(nil) }
+        if case .string("none") = field.node.value { return .some(nil) }
         return decode(field).map { .some($0) }
     }
 }
 
 extension JSONWriter {
-    /// Writes a field that is `off` when there is no value.
+    /// Writes a field that is `none` when there is no value.
     mutating func field<T>(
         _ name: String,
-        orOff value: T?,
+        orNone value: T?,
         _ body: (inout JSONWriter, T) -> Void
     ) {
-        guard let value else { return field(name, "off") }
+        guard let value else { return field(name, "none") }
         field(name) { body(&$0, value) }
     }
 
-    /// Writes a field that holds a duration or is `off`.
-    mutating func field(_ name: String, orOff value: Duration?) {
-        guard let value else { return field(name, "off") }
+    /// Writes a field that holds a duration or is `none`.
+    mutating func field(_ name: String, orNone value: Duration?) {
+        guard let value else { return field(name, "none") }
         field(name, value)
     }
 
-    /// Writes a field that holds a number or is `off`.
-    mutating func field(_ name: String, orOff value: Int?) {
-        guard let value else { return field(name, "off") }
+    /// Writes a field that holds a number or is `none`.
+    mutating func field(_ name: String, orNone value: Int?) {
+        guard let value else { return field(name, "none") }
         field(name, value)
     }
 

@@ -44,8 +44,8 @@ extension LoadBalancing {
     func encode(_ writer: inout JSONWriter) {
         writer.object { writer in
             writer.field("algorithm", algorithm.rawValue)
-            writer.field("hash", orOff: hash) { $1.encode(&$0) }
-            writer.field("slowStart", orOff: slowStart) { $1.encode(&$0) }
+            writer.field("hash", orNone: hash) { $1.encode(&$0) }
+            writer.field("slowStart", orNone: slowStart) { $1.encode(&$0) }
             writer.field("locality", locality.rawValue)
         }
     }

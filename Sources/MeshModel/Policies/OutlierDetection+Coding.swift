@@ -65,11 +65,11 @@ extension OutlierDetection {
 
     func encode(_ writer: inout JSONWriter) {
         writer.object { writer in
-            writer.field("consecutiveFailures", orOff: consecutiveFailures)
+            writer.field("consecutiveFailures", orNone: consecutiveFailures)
             writer.field("window", window)
-            writer.field("successRateMin", orOff: successRateMin) { $0.string($1.description) }
+            writer.field("successRateMin", orNone: successRateMin) { $0.string($1.description) }
             writer.field("requestsMin", requestsMin)
-            writer.field("sigmaThousandths", orOff: sigmaThousandths)
+            writer.field("sigmaThousandths", orNone: sigmaThousandths)
             writer.field("sigmaEndpointsMin", sigmaEndpointsMin)
             writer.field("sigmaRequestsMin", sigmaRequestsMin)
             writer.field("ejection", ejection)

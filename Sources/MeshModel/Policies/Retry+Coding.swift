@@ -77,8 +77,8 @@ extension RetryPolicy {
             writer.field("grpcCodes") { $0.array(grpcCodes) { $0.number($1) } }
             writer.field("retriesNonIdempotent", retriesNonIdempotent)
             writer.field("backoff", backoff.encode)
-            writer.field("perTryTimeout", orOff: perTryTimeout)
-            writer.field("hedge", orOff: hedge) { $1.encode(&$0) }
+            writer.field("perTryTimeout", orNone: perTryTimeout)
+            writer.field("hedge", orNone: hedge) { $1.encode(&$0) }
             writer.field("retryAfterMax", retryAfterMax)
             writer.field("replayBytesMax", replayBytesMax)
         }
