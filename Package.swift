@@ -109,7 +109,7 @@ targets += [
     ),
     .testTarget(
         name: "mesh-proxyTests",
-        dependencies: ["mesh-proxy", "MeshModel", "Telemetry", "Time"],
+        dependencies: ["mesh-proxy", "HTTP", "MeshModel", "Telemetry", "Time"],
         swiftSettings: base
     ),
     // The rules no compiler checks, over the whole tree.

@@ -6,11 +6,13 @@ public import MeshModel
 extension Catalog {
     /// The snapshot of one workload; nil when there is no such workload.
     ///
-    /// Throws only on a trust bundle that is none; all else was validated before.
+    /// Throws only on a trust bundle that is none; all else was validated before. A canary without an
+    /// entry in `canaryShares` is at its first step.
     public func compile(
         workload key: ObjectKey,
         version: UInt64,
-        trustBundle: [String]
+        trustBundle: [String],
+        canaryShares: [ObjectKey: Share] = [:]
     ) throws(ConfigErrors) -> MeshSnapshot? {
         guard let workload = workloads[key] else { return nil }
         let used = workload.uses.sorted().compactMap { services[$0] }
@@ -20,7 +22,7 @@ extension Catalog {
             let hosts = service.hosts(from: key.namespace)
             let addresses = virtualAddresses[service.key].map { [$0] } ?? []
             for port in service.ports {
-                let routes = compileRoutes(service, port)
+                let routes = divide(compileRoutes(service, port), of: service, port, canaryShares)
                 for backend in routes.flatMap(\.backends) where clusters[backend.key] == nil {
                     clusters[backend.key] = compileCluster(backend)
                 }
@@ -138,6 +140,35 @@ extension Catalog {
             .map(\.element)
     }
 
+    /// The routes with the traffic divided by the service's canary, if it has one.
+    private func divide(
+        _ routes: [CompiledRoute],
+        of service: ServiceResource,
+        _ port: ServicePort,
+        _ shares: [ObjectKey: Share]
+    ) -> [CompiledRoute] {
+        guard port.protocol != .tcp, let canary = canary(of: service.key) else { return routes }
+        let sides = [canary.baseline, canary.canary].map { side in
+            let key = ObjectKey(namespace: canary.key.namespace, name: side.name)
+            guard let service = services[key],
+                let port = side.resolve(in: service, calledOn: port.port)
+            else { preconditionFailure("a valid catalog has no dangling backend") }
+            return CompiledRoute.Backend(service: service, port: port)
+        }
+        let split = CanarySplit(
+            baseline: sides[0].name,
+            canary: sides[1].name,
+            share: shares[canary.key] ?? canary.firstShare,
+            stickiness: canary.stickiness,
+            forceHeader: canary.forceHeader
+        )
+        return routes.flatMap { compiled in
+            split.routes(for: compiled.route)?.map {
+                CompiledRoute(route: $0, backends: compiled.backends + sides)
+            } ?? [compiled]
+        }
+    }
+
     private func compile(
         _ route: HTTPRouteResource,
         _ times: TimeoutDefaults
@@ -210,6 +241,7 @@ private struct CompiledRoute {
             switch match.path {
             case .exact: (1, 0)
             case .prefix(let prefix): (0, prefix.unicodeScalars.count)
+            case .pattern: (0, 0)
             case nil: (0, 1)  // "/"
             }
         return Precedence(

@@ -9,6 +9,7 @@ extension CatalogDraft {
         validateVirtualAddresses()
         for workload in workloads.values { validate(workload) }
         for route in routes.values { validate(route) }
+        validateCanaries()
     }
 
     private mutating func validate(_ service: ServiceResource) {

@@ -21,6 +21,8 @@ public struct Catalog: Sendable {
     public let workloads: [ObjectKey: WorkloadResource]
     /// All routes, in the order of their keys.
     public let routes: [HTTPRouteResource]
+    /// All canaries by key.
+    public let canaries: [ObjectKey: CanaryResource]
     /// The address that stands for each service; empty when the mesh gives none.
     public let virtualAddresses: [ObjectKey: IPAddress]
 
@@ -42,6 +44,7 @@ public struct Catalog: Sendable {
         services = draft.services
         workloads = draft.workloads
         routes = draft.routes.values.sorted { $0.key < $1.key }
+        canaries = draft.canaries
         virtualAddresses = mesh.virtualRange?.allocate(services.keys) ?? [:]
     }
 
@@ -62,6 +65,7 @@ struct CatalogDraft {
     var services: [ObjectKey: ServiceResource] = [:]
     var workloads: [ObjectKey: WorkloadResource] = [:]
     var routes: [ObjectKey: HTTPRouteResource] = [:]
+    var canaries: [ObjectKey: CanaryResource] = [:]
     private var errors: [ConfigError] = []
     private var omittedCount = 0
 
@@ -128,6 +132,10 @@ struct CatalogDraft {
         case .httpRoute(let route):
             if let first = routes.updateValue(route, forKey: route.key) {
                 reportDuplicate(.httpRoute, route.key, route.origin, first.origin)
+            }
+        case .canary(let canary):
+            if let first = canaries.updateValue(canary, forKey: canary.key) {
+                reportDuplicate(.canary, canary.key, canary.origin, first.origin)
             }
         }
     }

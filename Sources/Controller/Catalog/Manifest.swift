@@ -53,13 +53,14 @@ enum ResourceKind: String, CaseIterable, Sendable {
     case service = "Service"
     case workload = "Workload"
     case httpRoute = "HTTPRoute"
+    case canary = "Canary"
 
     /// Our own group: `.internal` is reserved for private use, so nobody else can own it.
     static let meshGroup = "mesh.internal"
 
     var apiVersion: String {
         switch self {
-        case .mesh, .service, .workload: "\(Self.meshGroup)/v1"
+        case .mesh, .service, .workload, .canary: "\(Self.meshGroup)/v1"
         case .httpRoute: "gateway.networking.k8s.io/v1"
         }
     }
@@ -74,6 +75,7 @@ enum Resource: Sendable {
     case service(ServiceResource)
     case workload(WorkloadResource)
     case httpRoute(HTTPRouteResource)
+    case canary(CanaryResource)
 
     /// Decodes a document; nil when errors were reported.
     static func decode(_ cursor: ConfigCursor, file: String) -> Resource? {
@@ -100,6 +102,7 @@ enum Resource: Sendable {
         case .service: ServiceResource.decode(spec, key, origin).map { .service($0) }
         case .workload: WorkloadResource.decode(spec, key, origin).map { .workload($0) }
         case .httpRoute: HTTPRouteResource.decode(spec, key, origin).map { .httpRoute($0) }
+        case .canary: CanaryResource.decode(spec, key, origin).map { .canary($0) }
         }
     }
 
