@@ -151,7 +151,7 @@ struct CanaryRuns: Sendable {
 
     /// Adds what a proxy counted since its last report under a watch's name.
     mutating func record(_ news: CanaryCounts, watch name: String) {
-        let parts = name.split(separator: "/")
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 3, let number = UInt64(parts[0]),
             let side = CanarySide(rawValue: String(parts[2])),
             let key = entries.first(where: { $0.value.number == number })?.key
