@@ -9,12 +9,14 @@ extension MeshSnapshot {
             uniquingKeysWith: { first, _ in first }
         )
         for (index, service) in services.enumerated() {
+            var limits: [String: RateLimit] = [:]
             for (position, route) in service.routes.enumerated() {
                 let path = Self.path("services", index).field("routes").index(position)
                 let isTCP = service.protocol == .tcp
                 checkTargets(of: route, isTCP: isTCP, protocols, at: path, &problems)
                 checkFilters(of: route, at: path, &problems)
                 checkNames(of: route.rateLimits, at: path, &problems)
+                checkShared(route.rateLimits, &limits, at: path, &problems)
                 if isTCP { checkNoPolicies(route, at: path, &problems) }
             }
         }
@@ -126,6 +128,30 @@ extension MeshSnapshot {
                     path: path.field("rateLimits").index(index).field("name"),
                     problem: "the name stands twice in rateLimits",
                     value: limit.name
+                )
+            )
+        }
+    }
+
+    /// Limits of one name in a service are one limit.
+    private func checkShared(
+        _ limits: [RateLimit],
+        _ known: inout [String: RateLimit],
+        at path: ConfigPath,
+        _ problems: inout [ConfigError]
+    ) {
+        for (index, limit) in limits.enumerated() {
+            guard let other = known[limit.name] else {
+                known[limit.name] = limit
+                continue
+            }
+            if other == limit { continue }
+            problems.append(
+                ConfigError(
+                    path: path.field("rateLimits").index(index),
+                    problem: "another route of the service has another limit of this name",
+                    value: limit.name,
+                    allowed: "the same limit, or another name"
                 )
             )
         }

@@ -215,6 +215,8 @@ public struct Route: Sendable, Equatable {
     /// Failures made on purpose; the first that matches a request is made.
     public let faults: [Fault]
     /// Checked in order; each must have room.
+    ///
+    /// Limits of one name are one limit for all routes of a service.
     public let rateLimits: [RateLimit]
     /// What goes first when the worker is overloaded.
     public let priority: Priority

@@ -14,6 +14,8 @@ public struct CanaryResource: Sendable {
         public let name: String
         /// One of its ports; nil: the one that was called, or its only one.
         public let port: UInt16?
+        /// One of its subsets; nil: all its endpoints.
+        public let subset: String?
     }
 
     /// Namespace and name.
@@ -34,9 +36,6 @@ public struct CanaryResource: Sendable {
     let fingerprint: String
     let origin: Origin
 
-    /// Where it begins.
-    var firstShare: Share { plan.steps[0] }
-
     /// Key of the called service.
     var targetKey: ObjectKey { ObjectKey(namespace: key.namespace, name: target) }
 
@@ -52,9 +51,9 @@ public struct CanaryResource: Sendable {
                 "forceHeader", "revision",
             ])
         else { return nil }
-        let target = object.required("targetRef", decodeTarget)
-        let baseline = object.ifPresent("baseline", decodeBackend)
-        let canary = object.required("canary", decodeBackend)
+        let target = object.required("targetRef") { decodeTarget($0, key.namespace) }
+        let baseline = object.ifPresent("baseline") { decodeBackend($0, key.namespace) }
+        let canary = object.required("canary") { decodeBackend($0, key.namespace) }
         let plan = decodePlan(object)
         let stickiness = object.ifPresent("sticky", decodeStickiness)
         let forceHeader = object.ifPresent("forceHeader", decodeHeader)
@@ -64,7 +63,7 @@ public struct CanaryResource: Sendable {
         return CanaryResource(
             key: key,
             target: target,
-            baseline: baseline ?? Backend(name: target, port: nil),
+            baseline: baseline ?? Backend(name: target, port: nil, subset: nil),
             canary: canary,
             plan: plan,
             stickiness: stickiness,
@@ -74,21 +73,23 @@ public struct CanaryResource: Sendable {
         )
     }
 
-    private static func decodeTarget(_ cursor: ConfigCursor) -> String? {
-        guard let object = cursor.object(fields: ["group", "kind", "name"]) else { return nil }
-        for (field, value) in [
-            ("group", ResourceKind.meshGroup), ("kind", ResourceKind.service.rawValue),
-        ] {
-            _ = object.ifPresent(field) { $0.string(Syntax(allowed: value) { $0 == value }) }
-        }
-        return object.required("name") { $0.string(.label) }
+    private static func decodeTarget(_ cursor: ConfigCursor, _ namespace: String) -> String? {
+        guard
+            let (service, object) = ServiceReference.decode(cursor, namespace, more: [])
+        else { return nil }
+        object.cursor("port")?.report(
+            "a canary divides all ports that carry requests",
+            allowed: "without it"
+        )
+        return service.name
     }
 
-    private static func decodeBackend(_ cursor: ConfigCursor) -> Backend? {
-        guard let object = cursor.object(fields: ["name", "port"]) else { return nil }
-        let port = object.ifPresent("port") { $0.integer(in: Limits.port) }
-        return object.required("name") { $0.string(.label) }
-            .map { Backend(name: $0, port: port.map { UInt16($0) }) }
+    private static func decodeBackend(_ cursor: ConfigCursor, _ namespace: String) -> Backend? {
+        guard
+            let (service, object) = ServiceReference.decode(cursor, namespace, more: ["subset"])
+        else { return nil }
+        let subset = object.ifPresent("subset") { $0.string(.label) }
+        return Backend(name: service.name, port: service.port, subset: subset)
     }
 
     private static func decodeStickiness(_ cursor: ConfigCursor) -> Stickiness? {

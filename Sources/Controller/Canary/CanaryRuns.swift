@@ -125,28 +125,41 @@ struct CanaryRuns: Sendable {
             guard let service = catalog.services[entry.resource.targetKey] else { continue }
             for port in service.ports where port.protocol != .tcp {
                 let name = service.name(of: port)
-                guard
-                    let sides = catalog.canaryClusters(of: entry.resource, calledOn: port),
-                    let called = snapshot.services.first(where: { $0.name == name })
-                else { continue }
-                let routes = called.routes.filter { route in
-                    let clusters = route.backends.map(\.cluster)
-                    return clusters.contains(sides.baseline) && clusters.contains(sides.canary)
+                guard let called = snapshot.services.first(where: { $0.name == name }) else {
+                    continue
                 }
-                guard !routes.isEmpty else { continue }
-                let names = Set(routes.map(\.name)).sorted()
-                for side in CanarySide.allCases {
-                    let watch = TrafficWatch(
-                        name: "\(entry.number)/\(port.port)/\(side.rawValue)",
-                        service: name,
-                        cluster: side == .canary ? sides.canary : sides.baseline,
-                        routes: names
-                    )
-                    if let watch { watches.append(watch) }
-                }
+                watches += Self.watches(of: entry, called, port, catalog)
             }
         }
         return Array(watches.prefix(StreamLimits.watchesMax))
+    }
+
+    /// Both sides of the routes that are divided.
+    private static func watches(
+        of entry: Entry,
+        _ called: VirtualService,
+        _ port: ServicePort,
+        _ catalog: Catalog
+    ) -> [TrafficWatch] {
+        func cluster(_ side: CanaryResource.Backend) -> String {
+            catalog.backend(side, of: entry.resource, calledOn: port).name
+        }
+        let baseline = cluster(entry.resource.baseline)
+        let canary = cluster(entry.resource.canary)
+        let routes = called.routes.filter { route in
+            let clusters = route.backends.map(\.cluster)
+            return clusters.contains(baseline) && clusters.contains(canary)
+        }
+        guard !routes.isEmpty else { return [] }
+        let names = Set(routes.map(\.name)).sorted()
+        return [(CanarySide.canary, canary), (.baseline, baseline)].compactMap { side, cluster in
+            TrafficWatch(
+                name: "\(entry.number)/\(port.port)/\(side.rawValue)",
+                service: called.name,
+                cluster: cluster,
+                routes: names
+            )
+        }
     }
 
     /// Adds what a proxy counted since its last report under a watch's name.
@@ -206,29 +219,9 @@ struct CanaryRuns: Sendable {
 }
 
 /// Which of the two versions.
-enum CanarySide: String, CaseIterable, Sendable {
+enum CanarySide: String, Sendable {
     case canary
     case baseline
-}
-
-extension Catalog {
-    /// The clusters of both versions for requests to `port` of the target.
-    func canaryClusters(
-        of canary: CanaryResource,
-        calledOn port: ServicePort
-    ) -> (baseline: String, canary: String)? {
-        func cluster(_ side: CanaryResource.Backend) -> String? {
-            let key = ObjectKey(namespace: canary.key.namespace, name: side.name)
-            guard let service = services[key],
-                let port = side.resolve(in: service, calledOn: port.port)
-            else { return nil }
-            return service.name(of: port)
-        }
-        guard let baseline = cluster(canary.baseline), let new = cluster(canary.canary) else {
-            return nil
-        }
-        return (baseline, new)
-    }
 }
 
 /// What is kept of the canaries on disk.

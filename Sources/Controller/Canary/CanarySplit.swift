@@ -10,6 +10,8 @@ struct CanarySplit {
 
     let baseline: String
     let canary: String
+    /// What stands for the baseline too: the whole service, where the baseline is a subset of it.
+    let whole: String?
     let share: Share
     let stickiness: Stickiness?
     let forceHeader: RouteMatch.Header?
@@ -26,13 +28,13 @@ struct CanarySplit {
     ///
     /// A canary that has a weight of its own already shares both with the baseline.
     private func divide(_ backends: [WeightedCluster]) -> [WeightedCluster]? {
-        guard backends.contains(where: { $0.cluster == baseline && $0.weight > 0 }) else {
+        guard backends.contains(where: { isBaseline($0.cluster) && $0.weight > 0 }) else {
             return nil
         }
         var divided: UInt64 = 0
         var clusters: [(name: String, weight: UInt64)] = []
         for backend in backends {
-            if backend.cluster == baseline || backend.cluster == canary {
+            if isBaseline(backend.cluster) || backend.cluster == canary {
                 divided += UInt64(backend.weight)
             } else {
                 let whole = UInt64(backend.weight) * UInt64(Share.all.millionths)
@@ -46,6 +48,10 @@ struct CanarySplit {
         return zip(clusters, weights).map { cluster, weight in
             WeightedCluster(cluster: cluster.name, weight: weight)
         }
+    }
+
+    private func isBaseline(_ cluster: String) -> Bool {
+        cluster == baseline || cluster == whole
     }
 
     /// The same proportions in small numbers; only what does not fit is rounded, and nothing to 0.

@@ -1,11 +1,54 @@
-// Canaries among the manifests: what must hold for them.
+// Canaries among the manifests: what must hold for them, and what they make of a service's routes.
 
 import MeshModel
+import Traffic
 
 extension Catalog {
     /// The canary of the service `key`; a valid catalog has at most one.
     func canary(of key: ObjectKey) -> CanaryResource? {
         canaries.values.first { $0.targetKey == key }
+    }
+
+    /// The routes of a port with the traffic divided by the service's canary, if it has one.
+    func divide(
+        _ routes: [CompiledRoute],
+        of service: ServiceResource,
+        _ port: ServicePort,
+        _ shares: [ObjectKey: Share]
+    ) -> [CompiledRoute] {
+        guard port.protocol != .tcp, let canary = canary(of: service.key) else { return routes }
+        let baseline = backend(canary.baseline, of: canary, calledOn: port)
+        let new = backend(canary.canary, of: canary, calledOn: port)
+        let split = CanarySplit(
+            baseline: baseline.name,
+            canary: new.name,
+            whole: baseline.subset == nil ? nil : baseline.service.name(of: baseline.port),
+            share: shares[canary.key] ?? canary.plan.steps[0],
+            stickiness: canary.stickiness,
+            forceHeader: canary.forceHeader
+        )
+        return routes.flatMap { compiled in
+            split.routes(for: compiled.route)?.map {
+                CompiledRoute(
+                    route: $0,
+                    precedence: compiled.precedence,
+                    backends: compiled.backends + [baseline, new]
+                )
+            } ?? [compiled]
+        }
+    }
+
+    /// What answers on one side for requests to a port of the target.
+    func backend(
+        _ side: CanaryResource.Backend,
+        of canary: CanaryResource,
+        calledOn port: ServicePort
+    ) -> CompiledBackend {
+        let key = ObjectKey(namespace: canary.key.namespace, name: side.name)
+        guard let service = services[key],
+            let port = side.resolve(in: service, calledOn: port.port)
+        else { preconditionFailure("a valid catalog has no dangling backend") }
+        return CompiledBackend(service: service, port: port, subset: side.subset)
     }
 }
 
@@ -32,15 +75,17 @@ extension CatalogDraft {
         let ports = validateTarget(canary)
         validate(canary.baseline, of: canary, at: path("baseline"), calledOn: ports)
         validate(canary.canary, of: canary, at: path("canary"), calledOn: ports)
-        guard canary.baseline.name == canary.canary.name,
-            canary.baseline.port == canary.canary.port
+        let (baseline, new) = (canary.baseline, canary.canary)
+        guard baseline.name == new.name, baseline.port == new.port,
+            baseline.subset == nil || new.subset == nil || baseline.subset == new.subset
         else { return }
         report(
             canary.origin.error(
                 path("canary").field("name"),
-                "canary and baseline are the same",
-                value: canary.canary.name,
-                allowed: "another service than the baseline, which is the target unless given"
+                "canary and baseline are the same, or one contains the other",
+                value: new.name,
+                allowed: "another service or subset than the baseline, which is the target unless "
+                    + "given"
             )
         )
     }
@@ -87,6 +132,7 @@ extension CatalogDraft {
             )
             return
         }
+        validate(backend.subset, of: service, canary.origin, at: path)
         for port in ports {
             let found = backend.resolve(in: service, calledOn: port.port)
             if let found, found.protocol != .tcp { continue }

@@ -10,8 +10,8 @@ struct CanaryResourceTests {
     func defaults() throws {
         let canary = try canary("targetRef: {name: orders}\ncanary: {name: orders-v2}")
         #expect(canary.targetKey == ObjectKey(name: "orders"))
-        #expect(canary.baseline == .init(name: "orders", port: nil))
-        #expect(canary.canary == .init(name: "orders-v2", port: nil))
+        #expect(canary.baseline == .init(name: "orders", port: nil, subset: nil))
+        #expect(canary.canary == .init(name: "orders-v2", port: nil, subset: nil))
         #expect(canary.plan == CanaryPlan())
         #expect(canary.plan.steps == [5, 25, 50].map(Share.init(percent:)))
         #expect(canary.stickiness == nil)
@@ -109,6 +109,18 @@ struct CanaryResourceTests {
             (
                 "targetRef: {name: orders}\ncanary: {name: orders-v2, port: 81}",
                 "which port answers for port 80?"
+            ),
+            (
+                "targetRef: {name: orders, port: 80}\ncanary: {name: orders-v2}",
+                "spec.targetRef.port: a canary divides all ports"
+            ),
+            (
+                "targetRef: {name: orders}\ncanary: {name: orders, subset: v2}",
+                "one contains the other"
+            ),
+            (
+                "targetRef: {name: orders}\ncanary: {name: orders-v2, subset: v9}",
+                "spec.canary.subset: the service has no such subset"
             ),
             ("targetRef: {kind: Pod, name: orders}\ncanary: {name: orders-v2}", "kind"),
         ]

@@ -71,6 +71,53 @@ struct CanarySplitTests {
         #expect(weights(routes[0]) == ["orders.default": 3, "orders-v2.default": 1])
     }
 
+    @Test("Subsets of one service are two versions, and the whole service stands for the baseline")
+    func subsets() throws {
+        let catalog = try Manifests.catalog(
+            [
+                Manifests.object(
+                    "Service",
+                    "orders",
+                    """
+                    security: plaintext
+                    endpoints:
+                      - {address: 10.0.0.1, port: 80, labels: {version: v1}}
+                      - {address: 10.0.0.2, port: 80, labels: {version: v2}}
+                    """
+                ),
+                Manifests.object(
+                    "TrafficPolicy",
+                    "orders",
+                    """
+                    targetRefs: [{group: mesh.internal, kind: Service, name: orders}]
+                    subsets:
+                      - {name: v1, labels: {version: v1}}
+                      - {name: v2, labels: {version: v2}}
+                    """
+                ),
+                Manifests.object("Workload", "web", "uses: [{service: orders}]"),
+                Manifests.object(
+                    "Canary",
+                    "orders",
+                    """
+                    targetRef: {name: orders}
+                    baseline: {name: orders, subset: v1}
+                    canary: {name: orders, subset: v2}
+                    """
+                ),
+            ].joined(separator: "\n---\n")
+        )
+        let snapshot = try snapshot(catalog, share: Share(percent: 25))
+        let clusters = snapshot.clusters.map(\.name)
+        #expect(clusters.contains("orders.default_v1") && clusters.contains("orders.default_v2"))
+        #expect(
+            weights(snapshot.services[0].routes[0]) == [
+                "orders.default_v1": 3, "orders.default_v2": 1,
+            ]
+        )
+        #expect(snapshot.services[0].routes.count == 1)
+    }
+
     @Test("Testers' requests come first, by the same match, and go to the canary alone")
     func forced() throws {
         let catalog = try CanaryFixtures.catalog(

@@ -660,7 +660,8 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
     @Test("What is ruled out is not there")
     func none() throws {
         let text = document(
-            route: #""retry":{"hedge":"none","perTryTimeout":"none"},"timeouts":{"request":"none"}"#,
+            route:
+                #""retry":{"hedge":"none","perTryTimeout":"none"},"timeouts":{"request":"none"}"#,
             cluster: #""outlierDetection":"none","retryBudget":"none","healthCheck":"none""#,
             snapshot: #""loadShedding":"none""#
         )
@@ -670,6 +671,26 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
         #expect(snapshot.clusters[0].outlierDetection == nil)
         #expect(snapshot.clusters[0].retryBudget == nil)
         #expect(snapshot.loadShedding == nil)
+    }
+
+    @Test("A limit's name means one limit in all routes of a service")
+    func sharedLimits() throws {
+        let limit = #""rateLimits":[{"name":"a","requests":1}]"#
+        let other =
+            #"{"name":"t","backends":[{"cluster":"c"}],"rateLimits":[{"name":"a","requests":2}]}"#
+        let text = document(route: limit).replacing(
+            "]}],\"clusters\"",
+            with: "]},\(other)]}],\"clusters\""
+        )
+        .replacing("]}]},{", with: "]},{")
+        let errors = #expect(throws: ConfigErrors.self) {
+            try MeshSnapshot.decode(json: text, from: .staticFile)
+        }
+        #expect(errors?.errors.map(\.path.description) == ["services[0].routes[1].rateLimits[0]"])
+        let same = text.replacing(#""requests":2"#, with: #""requests":1"#)
+        #expect(
+            try MeshSnapshot.decode(json: same, from: .staticFile).services[0].routes.count == 2
+        )
     }
 
     @Test("A redirect may leave its backends out")

@@ -133,9 +133,9 @@ extension SplitMix64 {
         return AdaptiveConcurrency(initial: bounds[1], min: bounds[0], max: bounds[2])
     }
 
-    mutating func rateLimit(_ index: Int) -> RateLimit {
+    mutating func rateLimit(_ name: String) -> RateLimit {
         RateLimit(
-            name: "limit-\(index)",
+            name: name,
             matches: list(0...2) { $0.match() },
             key: element([.all, .caller, .address, .header(fieldName())]),
             requests: integer(Limits.rate),
@@ -144,8 +144,8 @@ extension SplitMix64 {
         )
     }
 
-    mutating func rateLimits() -> [RateLimit] {
-        (0..<integer(0...3)).map { rateLimit($0) }
+    mutating func rateLimits(_ owner: String = "") -> [RateLimit] {
+        (0..<integer(0...3)).map { rateLimit("\(owner)/\($0)") }
     }
 
     mutating func priorityRule() -> PriorityRule {
@@ -294,7 +294,7 @@ extension SplitMix64 {
             fallback: redirects ? nil : maybe { $0.fallback(clusters: clusters) },
             stickiness: redirects ? nil : maybe { $0.stickiness() },
             faults: list(0...2) { $0.fault() },
-            rateLimits: rateLimits(),
+            rateLimits: rateLimits(name),
             priority: element(Priority.allCases)
         )
     }
