@@ -9,8 +9,7 @@ struct Meshctl: AsyncParsableCommand {
         abstract: "Checks, applies and watches what the mesh is told.",
         subcommands: [
             Validate.self, Snapshot.self, Defaults.self, Explain.self, Simulate.self, Status.self,
-            Token.self,
-            Apply.self, Version.self,
+            Token.self, Apply.self, Canary.self, Version.self,
         ]
     )
 }

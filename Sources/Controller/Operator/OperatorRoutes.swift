@@ -36,6 +36,14 @@ enum OperatorRoutes {
                 try answer(try await service.apply(decode(ManifestsRequest.self, request)))
             }
         }
+        router.get("/v1/canaries") { _, _ in
+            try answer(await service.canaries())
+        }
+        router.post("/v1/canaries") { request, _ in
+            try await attempt(logger) {
+                try answer(try await service.obey(decode(CanaryRequest.self, request)))
+            }
+        }
         router.get("/v1/settled") { request, _ in
             try await attempt(logger) {
                 let query = request.uri.queryParameters

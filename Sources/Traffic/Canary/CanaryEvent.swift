@@ -1,3 +1,5 @@
+public import MeshModel
+
 /// A decision of a run, with its reason.
 public struct CanaryEvent: Sendable, Hashable, Codable {
     /// What was decided.
@@ -45,8 +47,8 @@ public struct CanaryEvent: Sendable, Hashable, Codable {
     public let step: Int
     /// Steps of the plan.
     public let stepCount: Int
-    /// The canary's share from now on, per cent.
-    public let share: Int
+    /// The canary's share from now on.
+    public let share: Share
 
     /// `canary 91.2 % of 411, baseline 99.8 % of 3,702: worse by more than 1 %: rolled back`.
     public var text: String {
@@ -59,7 +61,7 @@ public struct CanaryEvent: Sendable, Hashable, Codable {
             reason = judgement.map { "\($0.text), \(waited)" } ?? waited
         }
         return action == .advanced
-            ? "\(reason): step \(step + 1) of \(stepCount), \(share) %"
+            ? "\(reason): step \(step + 1) of \(stepCount), \(CanaryText.percent(share.fraction))"
             : "\(reason): \(action.text)"
     }
 }

@@ -11,6 +11,8 @@
 // - thin traffic promotes nothing and rolls nothing back;
 // - every decision carries the numbers it rests on.
 
+public import MeshModel
+
 /// What a canary must do to be promoted.
 public struct CanaryPlan: Sendable, Hashable, Codable {
     /// Slow is worse too: a quantile of the canary's latency against the baseline's.
@@ -39,8 +41,8 @@ public struct CanaryPlan: Sendable, Hashable, Codable {
         }
     }
 
-    /// The canary's share in each step, per cent of 1...99, rising; promotion follows the last.
-    public let steps: [Int]
+    /// The canary's share in each step, rising; promotion follows the last.
+    public let steps: [Share]
     /// Time between two judgements, and so the shortest stay in a step.
     public let interval: Duration
     /// Requests that each side must have had before it is judged.
@@ -58,7 +60,7 @@ public struct CanaryPlan: Sendable, Hashable, Codable {
 
     /// Makes a plan; traps outside `CanaryLimits`.
     public init(
-        steps: [Int] = CanaryPlan.stepsDefault,
+        steps: [Share] = CanaryPlan.stepsDefault,
         interval: Duration = .seconds(60),
         minimumSample: UInt64 = 100,
         successRateMin: Double? = nil,
@@ -85,12 +87,14 @@ public struct CanaryPlan: Sendable, Hashable, Codable {
     }
 
     /// First little, so that a bad version is seen by few; then half, where it carries real load.
-    public static let stepsDefault = [5, 25, 50]
+    public static let stepsDefault = [5, 25, 50].map(Share.init(percent:))
 
-    /// Whether these are steps of a plan: 1...20 shares of 1...99 per cent, each above the last.
-    public static func areSteps(_ steps: [Int]) -> Bool {
-        CanaryLimits.steps.contains(steps.count) && steps.allSatisfy(CanaryLimits.share.contains)
-            && zip(steps, steps.dropFirst()).allSatisfy { $0 < $1 }
+    /// Whether these are steps of a plan: 1...20 shares in `CanaryLimits.share`, each above the last.
+    public static func areSteps(_ steps: [Share]) -> Bool {
+        let shares = steps.map(\.millionths)
+        return CanaryLimits.steps.contains(steps.count)
+            && shares.allSatisfy(CanaryLimits.share.contains)
+            && zip(shares, shares.dropFirst()).allSatisfy { $0 < $1 }
     }
 }
 
@@ -98,8 +102,8 @@ public struct CanaryPlan: Sendable, Hashable, Codable {
 public enum CanaryLimits {
     /// Steps of a plan.
     public static let steps = 1...20
-    /// Per cent of a step: at 100 there would be nothing left to compare with.
-    public static let share = 1...99
+    /// Millionths of a step: with all of the traffic there would be nothing left to compare with.
+    public static let share: ClosedRange<UInt32> = 1_000...990_000
     /// Time between judgements: counters come once a second, and a week is a long canary.
     public static let interval: ClosedRange<Duration> = .seconds(1)...(.seconds(7 * 86_400))
     /// Requests of a side: fewer than 10 tell nothing apart.
@@ -110,4 +114,26 @@ public enum CanaryLimits {
     public static let badJudgements = 1...10
     /// Longest wait for traffic.
     public static let hold: ClosedRange<Duration> = .seconds(1)...(.seconds(30 * 86_400))
+}
+
+extension Share: Codable {
+    /// Reads millionths; more than a million is an error.
+    public init(from decoder: any Decoder) throws {
+        let millionths = try decoder.singleValueContainer().decode(UInt32.self)
+        guard millionths <= Share.all.millionths else {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(
+                    codingPath: decoder.codingPath,
+                    debugDescription: "a share is at most a million millionths"
+                )
+            )
+        }
+        self.init(millionths: millionths)
+    }
+
+    /// Writes millionths.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(millionths)
+    }
 }

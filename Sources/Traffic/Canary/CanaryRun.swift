@@ -1,3 +1,4 @@
+public import MeshModel
 public import Time
 
 /// Where a run is in its life.
@@ -92,12 +93,12 @@ public struct CanaryRun: Sendable, Equatable {
         self.state = state
     }
 
-    /// The canary's share now, per cent.
-    public var share: Int {
+    /// The canary's share now.
+    public var share: Share {
         switch state.phase {
         case .running, .paused: plan.steps[state.step]
-        case .promoted: 100
-        case .rolledBack: 0
+        case .promoted: .all
+        case .rolledBack: .none
         }
     }
 

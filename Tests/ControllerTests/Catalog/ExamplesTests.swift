@@ -36,6 +36,19 @@ import Testing
         #expect(mesh.defaults == standard.defaults)
     }
 
+    @Test("The canary's manifests are valid, and the new version begins with a twentieth")
+    func canary() throws {
+        let catalog = try Catalog.load(directory: try examples() + "/canary")
+        let compiled = try catalog.compile(
+            workload: ObjectKey(name: "web"),
+            version: 1,
+            trustBundle: []
+        )
+        let routes = try #require(compiled).services[0].routes
+        #expect(routes.map(\.name) == ["orders/forced", "orders"])
+        #expect(routes[1].backends.map(\.weight) == [19, 1])
+    }
+
     @Test("The proxies' files are valid")
     func proxies() throws {
         let directory = try examples() + "/proxy"

@@ -1,3 +1,4 @@
+import MeshModel
 import Testing
 import Time
 
@@ -7,7 +8,7 @@ import Time
 struct CanaryPropertyTests {
     private static let seeds: UInt64 = 100
     private let plan = CanaryPlan(
-        steps: [5, 25, 50],
+        steps: percents(5, 25, 50),
         interval: .seconds(60),
         minimumSample: 100,
         successRateMin: nil
@@ -96,10 +97,10 @@ struct CanaryPropertyTests {
         var clock = Timeline(CanaryRun(plan: plan))
         for second in 1...3_600 {
             var sides = [Side(), Side()]
-            let share = UInt64(clock.run.share)
+            let share = UInt64(clock.run.share.millionths)
             for _ in 0..<50 {
                 let bits = random.next()
-                let side = (((bits >> 32) * 100) >> 32) < share ? 0 : 1
+                let side = (((bits >> 32) * 1_000_000) >> 32) < share ? 0 : 1
                 let isFailed = bits & 0xFFFF_FFFF < thresholds[side]
                 sides[side].add(isFailed, speeds[side], random.next().trailingZeroBitCount)
             }

@@ -1,3 +1,4 @@
+import MeshModel
 import Testing
 import Time
 
@@ -5,29 +6,35 @@ import Time
 
 struct CanaryRunTests {
     private let plan = CanaryPlan(
-        steps: [10, 50],
+        steps: percents(10, 50),
         interval: .seconds(10),
         minimumSample: 50,
         badJudgementsMax: 2
     )
 
+    private let hourly = CanaryPlan(
+        steps: percents(10, 50),
+        interval: .seconds(3_600),
+        minimumSample: 50
+    )
+
     @Test("a good canary goes step by step, an interval each, and is promoted after the last")
     func promotion() {
         var clock = Timeline(CanaryRun(plan: plan))
-        #expect(clock.run.share == 10)
+        #expect(clock.run.share == Share(percent: 10))
         #expect(clock.run.untilJudgement == .seconds(10))
         #expect(clock.advance(9.9, good) == nil)
         #expect(clock.advance(0.1, good)?.action == .advanced)
-        #expect(clock.run.share == 50)
+        #expect(clock.run.share == Share(percent: 50))
         #expect(clock.run.state.window == CanaryWindow())
         #expect(clock.advance(9.9, good) == nil)
         let last = clock.advance(0.1, good)
         #expect(last?.action == .promoted)
         #expect(last?.text == "canary 100 % of 200, baseline 100 % of 400: as good: promoted")
-        #expect(clock.run.share == 100)
+        #expect(clock.run.share == Share(percent: 100))
         #expect(clock.run.untilJudgement == nil)
         #expect(clock.advance(1_000, bad) == nil)
-        #expect(clock.run.share == 100)
+        #expect(clock.run.share == Share(percent: 100))
     }
 
     @Test("the text of a step tells where it goes")
@@ -41,12 +48,11 @@ struct CanaryRunTests {
 
     @Test("a canary of which half fails goes back with the minimum sample, not the interval")
     func clearlyBad() {
-        let hourly = CanaryPlan(steps: [10, 50], interval: .seconds(3_600), minimumSample: 50)
         var clock = Timeline(CanaryRun(plan: hourly))
         #expect(clock.advance(1, window(49, 25, 400, 0)) == nil)
         let event = clock.advance(1, window(1, 1, 10, 0))
         #expect(event?.action == .rolledBack)
-        #expect(clock.run.share == 0)
+        #expect(clock.run.share == Share(percent: 0))
         #expect(clock.run.state.phase == .rolledBack)
         #expect(
             event?.text == "canary 48 % of 50, baseline 100 % of 410: "
@@ -56,7 +62,6 @@ struct CanaryRunTests {
 
     @Test("a version that breaks late in a long good interval goes back as soon as that shows")
     func breaksLate() {
-        let hourly = CanaryPlan(steps: [10, 50], interval: .seconds(3_600), minimumSample: 50)
         var clock = Timeline(CanaryRun(plan: hourly))
         for _ in 0..<3_000 { #expect(clock.advance(1, window(50, 0, 450, 0)) == nil) }
         var seconds = 0
@@ -75,7 +80,7 @@ struct CanaryRunTests {
         let worse = window(1_000, 22, 9_000, 9)
         let first = clock.advance(10, worse)
         #expect(first?.action == .warned)
-        #expect(clock.run.share == 10)
+        #expect(clock.run.share == Share(percent: 10))
         #expect(clock.run.state.badJudgements == 1)
         #expect(clock.advance(9, worse) == nil)
         #expect(clock.advance(1, window(0, 0, 0, 0))?.action == .rolledBack)
@@ -88,7 +93,7 @@ struct CanaryRunTests {
         #expect(clock.advance(10, worse)?.action == .warned)
         #expect(clock.advance(10, good)?.action == .advanced)
         #expect(clock.advance(10, worse)?.action == .warned)
-        #expect(clock.run.share == 50)
+        #expect(clock.run.share == Share(percent: 50))
     }
 
     @Test("thin traffic holds, says so once, and goes on when there is enough")
@@ -103,7 +108,7 @@ struct CanaryRunTests {
         )
         #expect(clock.run.held == .zero)
         for _ in 0..<100 { #expect(clock.advance(3_600, window(0, 0, 0, 0)) == nil) }
-        #expect(clock.run.share == 10)
+        #expect(clock.run.share == Share(percent: 10))
         #expect(clock.run.held == .seconds(360_000))
 
         var second = Timeline(CanaryRun(plan: plan))
@@ -115,7 +120,7 @@ struct CanaryRunTests {
     @Test("a hold has an end when the plan says so, and the baseline gets everything")
     func holdMax() {
         let impatient = CanaryPlan(
-            steps: [10],
+            steps: percents(10),
             interval: .seconds(10),
             minimumSample: 50,
             holdMax: .seconds(60)
@@ -126,7 +131,7 @@ struct CanaryRunTests {
         let event = clock.advance(1, window(0, 0, 0, 0))
         #expect(event?.action == .rolledBack)
         #expect(event?.text.contains("no decision within 60.0 seconds: rolled back") == true)
-        #expect(clock.run.share == 0)
+        #expect(clock.run.share == Share(percent: 0))
     }
 
     @Test("what may be chance is judged again after another interval, with more of the sample")
@@ -141,7 +146,7 @@ struct CanaryRunTests {
     @Test("when both sides fail alike the canary stays where it is, until they are well again")
     func outage() {
         let strict = CanaryPlan(
-            steps: [10, 50],
+            steps: percents(10, 50),
             interval: .seconds(10),
             minimumSample: 50,
             successRateMin: 0.99
@@ -162,7 +167,7 @@ struct CanaryRunTests {
         _ = clock.advance(5, good)
         #expect(try clock.run.pause().text == "by an operator: paused")
         #expect(clock.advance(1_000, window(500, 500, 500, 0)) == nil)
-        #expect(clock.run.share == 10)
+        #expect(clock.run.share == Share(percent: 10))
         #expect(clock.run.untilJudgement == nil)
         #expect(try clock.run.resume().action == .resumed)
         #expect(clock.run.state.window == CanaryWindow())
@@ -174,11 +179,11 @@ struct CanaryRunTests {
     func words() throws {
         var first = CanaryRun(plan: plan)
         #expect(try first.promote().action == .promoted)
-        #expect(first.share == 100)
+        #expect(first.share == Share(percent: 100))
         var second = CanaryRun(plan: plan)
         _ = try second.pause()
         #expect(try second.abort().text == "by an operator: rolled back")
-        #expect(second.share == 0)
+        #expect(second.share == Share(percent: 0))
     }
 
     @Test("what makes no sense now is refused with the reason")
@@ -192,7 +197,7 @@ struct CanaryRunTests {
         #expect(throws: CanaryRefusal.finished(.rolledBack)) { try run.pause() }
         #expect(throws: CanaryRefusal.finished(.rolledBack)) { try run.resume() }
         #expect(throws: CanaryRefusal.finished(.rolledBack)) { try run.abort() }
-        #expect(run.share == 0)
+        #expect(run.share == Share(percent: 0))
     }
 
     // MARK: Restart
@@ -205,7 +210,7 @@ struct CanaryRunTests {
         let restored = try #require(CanaryRun(plan: plan, state: clock.run.state))
         // Another machine's clock, or the same a day later.
         var later = Timeline(restored, start: 86_400)
-        #expect(later.run.share == 50)
+        #expect(later.run.share == Share(percent: 50))
         #expect(later.advance(0, good) == nil)
         #expect(later.run.untilJudgement == .seconds(6))
         #expect(later.advance(5.9, good) == nil)
@@ -217,28 +222,28 @@ struct CanaryRunTests {
         var clock = Timeline(CanaryRun(plan: plan))
         _ = try clock.run.abort()
         let restored = try #require(CanaryRun(plan: plan, state: clock.run.state))
-        #expect(restored.share == 0)
+        #expect(restored.share == Share(percent: 0))
     }
 
     @Test("the state of a longer plan is no state of this one")
     func foreignState() {
         var clock = Timeline(CanaryRun(plan: plan))
         _ = clock.advance(10, good)
-        let short = CanaryPlan(steps: [10], interval: .seconds(10), minimumSample: 50)
+        let short = CanaryPlan(steps: percents(10), interval: .seconds(10), minimumSample: 50)
         #expect(CanaryRun(plan: short, state: clock.run.state) == nil)
-        let slow = CanaryPlan(steps: [10, 50], interval: .seconds(20), minimumSample: 50)
+        let slow = CanaryPlan(steps: percents(10, 50), interval: .seconds(20), minimumSample: 50)
         #expect(CanaryRun(plan: slow, state: clock.run.state) == nil)
     }
 
     @Test("steps are shares that rise, from 1 to 99 per cent")
     func steps() {
-        #expect(CanaryPlan.areSteps([1, 99]))
-        #expect(!CanaryPlan.areSteps([]))
-        #expect(!CanaryPlan.areSteps([0, 5]))
-        #expect(!CanaryPlan.areSteps([50, 100]))
-        #expect(!CanaryPlan.areSteps([5, 5]))
-        #expect(!CanaryPlan.areSteps([50, 5]))
-        #expect(!CanaryPlan.areSteps(Array(1...21)))
+        #expect(CanaryPlan.areSteps(percents(1, 99)))
+        #expect(!CanaryPlan.areSteps(percents()))
+        #expect(!CanaryPlan.areSteps(percents(0, 5)))
+        #expect(!CanaryPlan.areSteps(percents(50, 100)))
+        #expect(!CanaryPlan.areSteps(percents(5, 5)))
+        #expect(!CanaryPlan.areSteps(percents(50, 5)))
+        #expect(!CanaryPlan.areSteps((1...21).map(Share.init(percent:))))
     }
 
     private var good: CanaryWindow { window(100, 0, 200, 0) }
@@ -274,3 +279,5 @@ func window(
         baseline: counts(baseline, failures: baselineFailures)
     )
 }
+
+func percents(_ numbers: Int...) -> [Share] { numbers.map(Share.init(percent:)) }
