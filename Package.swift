@@ -157,7 +157,7 @@ if !dataPlaneOnly {
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ]
     let controlPlane: [Target.Dependency] = [
-        "ControlProtocol", "MeshModel",
+        "ControlProtocol", "MeshModel", "RegularExpressions",
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "Crypto", package: "swift-crypto"),

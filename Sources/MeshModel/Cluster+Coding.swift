@@ -5,7 +5,8 @@ extension Cluster {
         guard
             let object = cursor.object(fields: [
                 "name", "security", "protocol", "endpoints", "connectTimeout", "idleTimeout",
-                "limits",
+                "limits", "balancing", "outlierDetection", "healthCheck", "retryBudget",
+                "adaptiveConcurrency",
             ])
         else { return nil }
         let name = object.required("name") { $0.string(.name) }
@@ -20,9 +21,25 @@ extension Cluster {
         let idleTimeout = object.optional("idleTimeout", default: idleTimeoutDefault) {
             $0.duration()
         }
-        let limits = object.optional("limits", default: .default, ClusterLimits.decode)
+        let limits = object.optional("limits", default: .default) { ClusterLimits.decode($0) }
+        let balancing = object.optional("balancing", default: .default) {
+            LoadBalancing.decode($0)
+        }
+        let outlierDetection = object.switchable("outlierDetection", default: .default) {
+            OutlierDetection.decode($0)
+        }
+        let healthCheck = object.switchable("healthCheck", default: nil) {
+            HealthCheck.decode($0)
+        }
+        let retryBudget = object.switchable("retryBudget", default: .default) {
+            RetryBudget.decode($0)
+        }
+        let adaptive = object.switchable("adaptiveConcurrency", default: nil) {
+            AdaptiveConcurrency.decode($0)
+        }
         guard let name, let security, let endpoints, let connectTimeout, let idleTimeout,
-            let limits, let proto
+            let limits, let proto, let balancing, let outlierDetection, let healthCheck,
+            let retryBudget, let adaptive
         else { return nil }
         return Cluster(
             name: name,
@@ -31,7 +48,12 @@ extension Cluster {
             connectTimeout: connectTimeout,
             idleTimeout: idleTimeout,
             limits: limits,
-            protocol: proto
+            protocol: proto,
+            balancing: balancing,
+            outlierDetection: outlierDetection,
+            healthCheck: healthCheck,
+            retryBudget: retryBudget,
+            adaptiveConcurrency: adaptive
         )
     }
 
@@ -44,6 +66,11 @@ extension Cluster {
             writer.field("connectTimeout", connectTimeout)
             writer.field("idleTimeout", idleTimeout)
             writer.field("limits", limits.encode)
+            writer.field("balancing", balancing.encode)
+            writer.field("outlierDetection", orNone: outlierDetection) { $1.encode(&$0) }
+            writer.field("healthCheck", orNone: healthCheck) { $1.encode(&$0) }
+            writer.field("retryBudget", orNone: retryBudget) { $1.encode(&$0) }
+            writer.field("adaptiveConcurrency", orNone: adaptiveConcurrency) { $1.encode(&$0) }
         }
     }
 }
@@ -81,23 +108,37 @@ extension ClusterSecurity {
 }
 
 extension Endpoint {
-    /// `{"address": {"address": …, "port": …}}`, or `{"name": …, "port": …}` of a name.
+    /// `{"address": {"address": …, "port": …}}`, or `{"name": …, "port": …}` of a name; each with
+    /// `weight` and `locality` beside it if wanted.
     static func decode(_ cursor: ConfigCursor) -> Endpoint? {
-        guard let object = cursor.object(fields: ["address", "name", "port"]) else { return nil }
+        guard
+            let object = cursor.object(fields: ["address", "name", "port", "weight", "locality"])
+        else { return nil }
+        let target = decodeTarget(object)
+        let weight = object.optional("weight", default: 1) {
+            $0.integer(in: Limits.endpointWeight)
+        }
+        let locality = object.optional("locality", default: .unknown, Locality.decode)
+        guard let target, let weight, let locality else { return nil }
+        return Endpoint(target: target, weight: UInt32(weight), locality: locality)
+    }
+
+    private static func decodeTarget(_ object: ObjectCursor) -> EndpointTarget? {
         guard object.cursor("name") != nil else {
             object.cursor("port")?.report("only beside name", allowed: "the port inside address")
             return object.required("address") { $0.socketAddress(ports: Limits.port) }
-                .map { Endpoint(address: $0) }
+                .map { .address($0) }
         }
         if object.cursor("address") != nil {
-            cursor.report("ambiguous", allowed: "exactly one of address, name")
+            object.cursor.report("ambiguous", allowed: "exactly one of address, name")
         }
         let name = object.required("name") { $0.string(.hostName) }
         let port = object.required("port") { $0.integer(in: Limits.port) }
         guard let name, let port else { return nil }
-        return Endpoint(target: .name(name, port: UInt16(port)))
+        return .name(name, port: UInt16(port))
     }
 
+    /// Weight and locality are written where they say something: a mesh has many endpoints.
     func encode(_ writer: inout JSONWriter) {
         writer.object { writer in
             switch target {
@@ -106,22 +147,27 @@ extension Endpoint {
                 writer.field("name", name)
                 writer.field("port", port)
             }
+            if weight != 1 { writer.field("weight", weight) }
+            if locality != .unknown { writer.field("locality", locality.encode) }
         }
     }
 }
 
 extension ClusterLimits {
     /// Decodes bounds; also read from manifests, which use the same fields.
-    public static func decode(_ cursor: ConfigCursor) -> ClusterLimits? {
+    public static func decode(
+        _ cursor: ConfigCursor,
+        base: ClusterLimits = .default
+    ) -> ClusterLimits? {
         guard let object = cursor.object(fields: ["connections", "pendingRequests", "requests"])
         else { return nil }
-        let connections = object.optional("connections", default: Self.default.connections) {
+        let connections = object.optional("connections", default: base.connections) {
             $0.integer(in: Limits.concurrency)
         }
-        let pending = object.optional("pendingRequests", default: Self.default.pendingRequests) {
+        let pending = object.optional("pendingRequests", default: base.pendingRequests) {
             $0.integer(in: Limits.queue)
         }
-        let requests = object.optional("requests", default: Self.default.requests) {
+        let requests = object.optional("requests", default: base.requests) {
             $0.integer(in: Limits.concurrency)
         }
         guard let connections, let pending, let requests else { return nil }

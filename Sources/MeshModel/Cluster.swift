@@ -19,12 +19,15 @@ public struct Cluster: Sendable, Equatable {
     /// With mTLS `auto` offers HTTP/2 and accepts HTTP/1.1, the other kinds accept only themselves.
     /// In plain text `auto` speaks as the caller did.
     public let `protocol`: ServiceProtocol
+    /// How requests are spread.
     public let balancing: LoadBalancing
     /// Nil: no endpoint is ejected.
     public let outlierDetection: OutlierDetection?
+    /// Nil: endpoints are not asked, only judged by what they answer.
     public let healthCheck: HealthCheck?
     /// Nil: retries are bounded by attempts alone.
     public let retryBudget: RetryBudget?
+    /// A bound on running requests that follows latency; nil: `limits` alone.
     public let adaptiveConcurrency: AdaptiveConcurrency?
 
     /// Covers a TCP handshake with one lost packet in most networks.
@@ -107,6 +110,7 @@ public struct Endpoint: Sendable, Equatable, Hashable {
     public let target: EndpointTarget
     /// Its part of the cluster's requests among the others, `Limits.endpointWeight`.
     public let weight: UInt32
+    /// Where it runs.
     public let locality: Locality
 
     /// Makes an endpoint; traps when the port is 0, a name is none or the weight out of range.

@@ -7,7 +7,7 @@ public enum Limits {
     public static let documentBytesMax = 16 * 1024 * 1024
     /// Nesting of lists and objects.
     ///
-    /// The deepest valid snapshot nests 9; 64 leaves room and keeps
+    /// The deepest valid snapshot nests 12; 64 leaves room and keeps
     /// the recursive parser far inside a 512 KiB thread stack.
     public static let documentDepthMax = 64
     /// Values in a document: about 100 MB of tree at the worst.
@@ -64,6 +64,14 @@ public enum Limits {
     public static let patternBytesMax = 1_024
     /// Conditions on a route's query; Gateway API `HTTPRouteMatch`.
     public static let queryParametersMax = 16
+    /// Bytes of a query parameter's name; Gateway API `HTTPQueryParamMatch`.
+    public static let queryNameBytesMax = 256
+    /// Bytes of a query parameter's value; Gateway API `HTTPQueryParamMatch`.
+    public static let queryValueBytesMax = 1_024
+    /// Bytes of a link to documentation; longer than any browser's address bar shows.
+    public static let linkBytesMax = 2_048
+    /// Origins, methods or fields that a CORS policy lists; Gateway API allows 64.
+    public static let corsListMax = 64
     /// Matches of a policy that is for a part of the requests.
     public static let policyMatchesMax = 64
     /// Fields a header modifier names; Gateway API allows 16 of each kind.
@@ -79,6 +87,12 @@ public enum Limits {
     /// Bytes of a canned response.
     public static let fallbackBodyBytesMax = 16_384
 
+    /// Statuses of a redirect; Gateway API `HTTPRequestRedirectFilter`.
+    public static let redirectStatuses = [301, 302, 303, 307, 308]
+    /// Statuses of a canned response.
+    public static let fallbackStatus: ClosedRange<Int> = 200...599
+    /// A moment in Unix seconds, up to the year 9999, which RFC 3339 ends with.
+    public static let unixSeconds: ClosedRange<Int64> = 0...253_402_300_799
     /// Attempts after the first; more is a storm.
     public static let retries: ClosedRange<Int> = 0...10
     /// Additional attempts of a hedge.
@@ -109,6 +123,9 @@ public enum Limits {
     public static let rate: ClosedRange<Int> = 1...100_000_000
     /// An endpoint's weight.
     public static let endpointWeight: ClosedRange<Int> = 1...10_000
+    /// Life of a cookie that keeps a caller on a backend; browsers cap it at 400 days.
+    public static let cookieLifetime: ClosedRange<Duration> =
+        .seconds(1)...(.seconds(400 * 24 * 3600))
 
     /// A backend's weight; Gateway API `HTTPBackendRef`.
     public static let weight: ClosedRange<Int> = 0...1_000_000

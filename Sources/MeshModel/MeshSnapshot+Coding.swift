@@ -1,8 +1,6 @@
 // A snapshot as JSON: keys are the property names, durations are Gateway API text, absent optional
 // parts are left out. What is written is complete, so equal snapshots give equal bytes.
 
-import RegularExpressions
-
 extension MeshSnapshot {
     /// Who wrote a document, and so what it may leave out.
     public enum Source: Sendable {
@@ -38,7 +36,7 @@ extension MeshSnapshot {
         guard
             let object = cursor.object(fields: [
                 "version", "trustDomain", "workload", "trustBundle", "inbound", "services",
-                "clusters", "unknownDestinations",
+                "clusters", "unknownDestinations", "locality", "loadShedding",
             ])
         else { return nil }
         let version: UInt64?
@@ -67,8 +65,12 @@ extension MeshSnapshot {
         let unknownDestinations = object.optional("unknownDestinations", default: .pass) {
             $0.oneOf(UnknownDestinations.self)
         }
+        let locality = object.optional("locality", default: .unknown, Locality.decode)
+        let loadShedding = object.switchable("loadShedding", default: .default) {
+            LoadShedding.decode($0)
+        }
         guard let version, let trustDomain, let workload, let trustBundle, let inbound,
-            let services, let clusters, let unknownDestinations
+            let services, let clusters, let unknownDestinations, let locality, let loadShedding
         else { return nil }
         do {
             return try MeshSnapshot(
@@ -79,7 +81,9 @@ extension MeshSnapshot {
                 inbound: inbound,
                 services: services,
                 clusters: clusters,
-                unknownDestinations: unknownDestinations
+                unknownDestinations: unknownDestinations,
+                locality: locality,
+                loadShedding: loadShedding
             )
         } catch {
             cursor.report(error)
@@ -99,6 +103,8 @@ extension MeshSnapshot {
             writer.field("services") { $0.array(services) { $1.encode(&$0) } }
             writer.field("clusters") { $0.array(clusters) { $1.encode(&$0) } }
             writer.field("unknownDestinations", unknownDestinations.rawValue)
+            writer.field("locality", locality.encode)
+            writer.field("loadShedding", orNone: loadShedding) { $1.encode(&$0) }
         }
         return writer.text
     }
@@ -184,56 +190,6 @@ extension SocketAddress {
     }
 }
 
-extension InboundService {
-    static func decode(_ cursor: ConfigCursor) -> InboundService? {
-        guard
-            let object = cursor.object(fields: ["name", "timeouts", "limits", "protocol", "ports"])
-        else { return nil }
-        let name = object.required("name") { $0.string(.name) }
-        let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
-        let limits = object.optional("limits", default: .default, ClusterLimits.decode)
-        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
-        let ports = object.optional("ports", default: []) {
-            $0.array(count: 0...Limits.inboundPortsMax, of: InboundPort.decode)
-        }
-        guard let name, let timeouts, let limits, let proto, let ports else { return nil }
-        return InboundService(
-            name: name,
-            timeouts: timeouts,
-            limits: limits,
-            protocol: proto,
-            ports: ports
-        )
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("name", name)
-            writer.field("timeouts", timeouts.encode)
-            writer.field("limits", limits.encode)
-            writer.field("protocol", `protocol`.rawValue)
-            writer.field("ports") { $0.array(ports) { $1.encode(&$0) } }
-        }
-    }
-}
-
-extension InboundPort {
-    static func decode(_ cursor: ConfigCursor) -> InboundPort? {
-        guard let object = cursor.object(fields: ["port", "protocol"]) else { return nil }
-        let port = object.required("port") { $0.integer(in: Limits.port) }
-        let proto = object.optional("protocol", default: .auto) { $0.oneOf(ServiceProtocol.self) }
-        guard let port, let proto else { return nil }
-        return InboundPort(port: UInt16(port), protocol: proto)
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("port", port)
-            writer.field("protocol", `protocol`.rawValue)
-        }
-    }
-}
-
 extension VirtualService {
     static func decode(_ cursor: ConfigCursor) -> VirtualService? {
         guard
@@ -274,137 +230,6 @@ extension VirtualService {
             writer.field("protocol", `protocol`.rawValue)
             writer.field("addresses") { $0.array(addresses) { $0.string($1.description) } }
             writer.field("routes") { $0.array(routes) { $1.encode(&$0) } }
-        }
-    }
-}
-
-extension Route {
-    static func decode(_ cursor: ConfigCursor) -> Route? {
-        guard let object = cursor.object(fields: ["name", "match", "backends", "timeouts"]) else {
-            return nil
-        }
-        let name = object.required("name") { $0.string(.name) }
-        let match = object.optional("match", default: .everything, RouteMatch.decode)
-        let backends = object.required("backends") {
-            $0.array(count: 1...Limits.backendsMax, of: WeightedCluster.decode)
-        }
-        let timeouts = object.optional("timeouts", default: .default, RouteTimeouts.decode)
-        guard let name, let match, let backends, let timeouts else { return nil }
-        return Route(name: name, match: match, backends: backends, timeouts: timeouts)
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("name", name)
-            writer.field("match", match.encode)
-            writer.field("backends") { $0.array(backends) { $1.encode(&$0) } }
-            writer.field("timeouts", timeouts.encode)
-        }
-    }
-}
-
-extension RouteMatch {
-    static func decode(_ cursor: ConfigCursor) -> RouteMatch? {
-        guard let object = cursor.object(fields: ["path", "method", "headers"]) else { return nil }
-        let path = object.ifPresent("path", Path.decode)
-        let method = object.ifPresent("method") { $0.string(.method) }
-        let headers = object.optional("headers", default: []) {
-            $0.array(count: 0...Limits.headersMax, of: Header.decode)
-        }
-        guard let headers else { return nil }
-        return RouteMatch(path: path, method: method, headers: headers)
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            if let path { writer.field("path", path.encode) }
-            if let method { writer.field("method", method) }
-            if !headers.isEmpty {
-                writer.field("headers") { $0.array(headers) { $1.encode(&$0) } }
-            }
-        }
-    }
-}
-
-extension RouteMatch.Path {
-    static func decode(_ cursor: ConfigCursor) -> RouteMatch.Path? {
-        guard let object = cursor.object(fields: ["exact", "prefix"]) else { return nil }
-        let exact = object.ifPresent("exact") { $0.string(.path) }
-        let prefix = object.ifPresent("prefix") { $0.string(.pathPrefix) }
-        guard (object.cursor("exact") == nil) != (object.cursor("prefix") == nil) else {
-            cursor.report("ambiguous", allowed: "exactly one of exact, prefix")
-            return nil
-        }
-        return exact.map { .exact($0) } ?? prefix.map { .prefix($0) }
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            switch self {
-            case .exact(let path): writer.field("exact", path)
-            case .prefix(let path): writer.field("prefix", path)
-            case .pattern(let pattern): writer.field("pattern", pattern.text)
-            }
-        }
-    }
-}
-
-extension RouteMatch.Header {
-    static func decode(_ cursor: ConfigCursor) -> RouteMatch.Header? {
-        guard let object = cursor.object(fields: ["name", "value"]) else { return nil }
-        let name = object.required("name") { $0.string(.fieldName) }
-        let value = object.required("value") { $0.string(.fieldValue) }
-        guard let name, let value else { return nil }
-        return RouteMatch.Header(name: name, value: value)
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("name", name)
-            switch value {
-            case .exact(let text): writer.field("value", text)
-            case .pattern(let pattern): writer.field("pattern", pattern.text)
-            }
-        }
-    }
-}
-
-extension WeightedCluster {
-    static func decode(_ cursor: ConfigCursor) -> WeightedCluster? {
-        guard let object = cursor.object(fields: ["cluster", "weight"]) else { return nil }
-        let cluster = object.required("cluster") { $0.string(.name) }
-        let weight = object.optional("weight", default: 1) { $0.integer(in: Limits.weight) }
-        guard let cluster, let weight else { return nil }
-        return WeightedCluster(cluster: cluster, weight: UInt32(weight))
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            writer.field("cluster", cluster)
-            writer.field("weight", weight)
-        }
-    }
-}
-
-extension RouteTimeouts {
-    static func decode(_ cursor: ConfigCursor) -> RouteTimeouts? {
-        guard let object = cursor.object(fields: ["request", "streamIdle", "tcpIdle"]) else {
-            return nil
-        }
-        let request = object.ifPresent("request") { $0.duration() }
-        let streamIdle = object.optional("streamIdle", default: Self.default.streamIdle) {
-            $0.duration()
-        }
-        let tcpIdle = object.optional("tcpIdle", default: Self.default.tcpIdle) { $0.duration() }
-        guard let streamIdle, let tcpIdle else { return nil }
-        return RouteTimeouts(request: request, streamIdle: streamIdle, tcpIdle: tcpIdle)
-    }
-
-    func encode(_ writer: inout JSONWriter) {
-        writer.object { writer in
-            if let request { writer.field("request", request) }
-            writer.field("streamIdle", streamIdle)
-            writer.field("tcpIdle", tcpIdle)
         }
     }
 }

@@ -12,6 +12,7 @@ extension MeshSnapshot {
         checkProtocols(&problems)
         checkAddresses(&problems)
         checkInboundPorts(&problems)
+        checkPolicies(&problems)
         return problems
     }
 
@@ -87,9 +88,9 @@ extension MeshSnapshot {
             }
         }
         for (index, cluster) in clusters.enumerated() {
-            var seen: Set<Endpoint> = []
+            var seen: Set<EndpointTarget> = []
             for (position, endpoint) in cluster.endpoints.enumerated()
-            where !seen.insert(endpoint).inserted {
+            where !seen.insert(endpoint.target).inserted {
                 problems.append(
                     ConfigError(
                         path: Self.path("clusters", index).field("endpoints").index(position),
@@ -137,7 +138,8 @@ extension MeshSnapshot {
                     )
                 }
                 // No share of nothing: such a route could answer no request.
-                if route.backends.allSatisfy({ $0.weight == 0 }) {
+                // A redirect has no backends at all, and answers itself.
+                if !route.backends.isEmpty, route.backends.allSatisfy({ $0.weight == 0 }) {
                     problems.append(
                         ConfigError(
                             path: path,
@@ -197,7 +199,7 @@ extension MeshSnapshot {
         }
     }
 
-    private func checkNoRequest(
+    func checkNoRequest(
         _ timeouts: RouteTimeouts,
         at path: ConfigPath,
         _ problems: inout [ConfigError]
@@ -276,7 +278,7 @@ extension MeshSnapshot {
         }
     }
 
-    private static func path(_ field: String, _ index: Int) -> ConfigPath {
+    static func path(_ field: String, _ index: Int) -> ConfigPath {
         ConfigPath.root.field(field).index(index)
     }
 

@@ -97,6 +97,7 @@ public struct InboundService: Sendable, Equatable {
     public let rateLimits: [RateLimit]
     /// The first that matches counts; none: `normal`.
     public let priorities: [PriorityRule]
+    /// A bound on running requests that follows latency; nil: `limits` alone.
     public let adaptiveConcurrency: AdaptiveConcurrency?
 
     /// Makes an inbound service; traps when `name` breaks `Syntax.name` or a count its bound.
@@ -203,13 +204,21 @@ public struct Route: Sendable, Equatable {
     public let backends: [WeightedCluster]
     /// Time limits of an exchange on this route.
     public let timeouts: RouteTimeouts
+    /// How failed attempts are repeated.
     public let retry: RetryPolicy
+    /// What it changes or answers itself.
     public let filters: RouteFilters
+    /// What is done when no endpoint can take a request; nil: a local reply says so.
     public let fallback: Fallback?
+    /// What keeps a caller on its backend; nil: the weights alone decide.
     public let stickiness: Stickiness?
+    /// Failures made on purpose; the first that matches a request is made.
     public let faults: [Fault]
     /// Checked in order; each must have room.
+    ///
+    /// Limits of one name are one limit for all routes of a service.
     public let rateLimits: [RateLimit]
+    /// What goes first when the worker is overloaded.
     public let priority: Priority
 
     /// Makes a route; traps when `name` breaks its syntax or a count its bound.
@@ -229,6 +238,7 @@ public struct Route: Sendable, Equatable {
         precondition(Syntax.name.isValid(name))
         precondition(backends.count <= Limits.backendsMax)
         precondition(backends.isEmpty == (filters.redirect != nil))
+        precondition(stickiness?.isValid ?? true)
         precondition(faults.count <= Limits.faultsMax)
         precondition(rateLimits.count <= Limits.rateLimitsMax)
         self.name = name

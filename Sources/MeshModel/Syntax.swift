@@ -87,6 +87,11 @@ extension Syntax {
             && text.utf8.allSatisfy { isToken($0) && !isUpperCase($0) }
     }
 
+    /// A field name in any case, RFC 9110 §5.1.
+    public static let anyCaseFieldName = Syntax(
+        allowed: "1...\(Limits.nameBytesMax) token characters"
+    ) { fieldName.isValid($0.lowercased()) }
+
     /// A field value, RFC 9110 §5.5, in ASCII.
     public static let fieldValue = Syntax(
         allowed: "1...\(Limits.headerValueBytesMax) visible ASCII characters and inner spaces"
@@ -103,13 +108,59 @@ extension Syntax {
                 guard let first = part.utf8.first, !(48...57).contains(first) else { return false }
                 return part.utf8.allSatisfy { byte in
                     switch byte {
-                    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    case UInt8(ascii: "a")...UInt8(ascii: "z"),
+                        UInt8(ascii: "A")...UInt8(ascii: "Z"),
                         UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
                         true
                     default: false
                     }
                 }
             }
+    }
+
+    /// A service that `grpc.health.v1.Health/Check` asks for; empty for the whole server.
+    public static let grpcHealthService = Syntax(
+        allowed: grpcName.allowed + ", or nothing for the whole server"
+    ) { $0.isEmpty || grpcName.isValid($0) }
+
+    /// A region or a zone; empty when it is not known.
+    public static let localityPart = Syntax(allowed: name.allowed + ", or nothing") {
+        $0.isEmpty || name.isValid($0)
+    }
+
+    /// A cookie's name, RFC 6265 §4.1.1.
+    public static let cookieName = anyCaseFieldName
+
+    /// The name of a query parameter, percent-decoded; Gateway API `HTTPQueryParamMatch`.
+    public static let queryName = Syntax(allowed: "1...\(Limits.queryNameBytesMax) bytes") {
+        (1...Limits.queryNameBytesMax).contains($0.utf8.count)
+    }
+
+    /// The value of a query parameter, percent-decoded; Gateway API `HTTPQueryParamMatch`.
+    public static let queryValue = Syntax(allowed: "up to \(Limits.queryValueBytesMax) bytes") {
+        $0.utf8.count <= Limits.queryValueBytesMax
+    }
+
+    /// A field value that may be empty.
+    public static let fieldValueOrEmpty = Syntax(allowed: fieldValue.allowed + ", or nothing") {
+        $0.isEmpty || fieldValue.isValid($0)
+    }
+
+    /// A field name as a message shows it, RFC 9110 §5.1; compared in any case.
+    public static let writtenFieldName = Syntax(
+        allowed: modifiableField.allowed.replacingPrefix("a lower-case", with: "a")
+    ) { modifiableField.isValid($0.lowercased()) }
+
+    /// A link to a document, an absolute `http` or `https` URL that can stand between `<` and `>`.
+    public static let link = Syntax(
+        allowed: "an absolute http or https URL of up to \(Limits.linkBytesMax) bytes"
+    ) { text in
+        let rest = ["https://", "http://"].first(where: text.hasPrefix).map {
+            text.dropFirst($0.count)
+        }
+        guard let rest, let first = rest.utf8.first else { return false }
+        return first != UInt8(ascii: "/") && text.utf8.count <= Limits.linkBytesMax
+            && rest.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && !"<>\"\\^`{|}".utf8.contains($0) }
     }
 
     /// A field that a route may change: none that frames the message, names its target or belongs to
@@ -144,6 +195,12 @@ extension Syntax {
     ) { text in
         text.hasPrefix("-----BEGIN CERTIFICATE-----")
             && text.utf8.count <= Limits.certificateBytesMax
+    }
+}
+
+extension String {
+    fileprivate func replacingPrefix(_ prefix: String, with other: String) -> String {
+        hasPrefix(prefix) ? other + dropFirst(prefix.count) : self
     }
 }
 

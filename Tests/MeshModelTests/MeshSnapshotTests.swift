@@ -349,7 +349,8 @@ import Testing
             [
                 #"2:14: workload: not a SPIFFE ID: "web" (allowed: spiffe://trust-domain/path)"#,
                 "3:14: inbound.nam: unknown field: nam "
-                    + "(allowed: did you mean name? one of name, timeouts, limits, protocol, ports)",
+                    + "(allowed: did you mean name? one of name, timeouts, limits, protocol, ports, "
+                    + "rateLimits, priorities, adaptiveConcurrency)",
                 "3:13: inbound.name: required but missing",
                 "4:53: services[0].port: out of range: 70000 (allowed: an integer in 1...65535)",
                 "4:70: services[0].routes: wrong number of elements: a list of 0 "
@@ -543,58 +544,22 @@ private func snapshot(
     )
 }
 
-private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapshot {
+private func randomSnapshot(_ random: inout SplitMix64) throws -> MeshSnapshot {
     let domain = try #require(TrustDomain("mesh.internal"))
-    let clusters = try (0..<Int.random(in: 1...6, using: &generator)).map { index in
+    let clusters = try (0..<random.integer(1...4)).map { index in
         let identity = try #require(SPIFFEID(trustDomain: domain, path: "/sa/c\(index)"))
-        return Cluster(
-            name: "c\(index)",
-            security: Bool.random(using: &generator) ? .plaintext : .mutual([identity]),
-            endpoints: (0..<Int.random(in: 0...4, using: &generator)).map { number in
-                let bytes: [UInt8] =
-                    number.isMultiple(of: 2)
-                    ? [10, 0, UInt8(index), UInt8(number)]
-                    : [UInt8](repeating: 0, count: 14) + [UInt8(index), UInt8(number)]
-                let port = UInt16.random(in: 1 ... .max, using: &generator)
-                guard Bool.random(using: &generator) else {
-                    return Endpoint(target: .name("e\(number).example.org", port: port))
-                }
-                return Endpoint(address: SocketAddress(addressBytes: bytes, port: port))
-            },
-            connectTimeout: .milliseconds(Int.random(in: 1...100_000, using: &generator)),
-            idleTimeout: .milliseconds(Int.random(in: 1...86_400_000, using: &generator)),
-            limits: ClusterLimits(
-                connections: .random(in: Limits.concurrency, using: &generator),
-                pendingRequests: .random(in: Limits.queue, using: &generator),
-                requests: .random(in: Limits.concurrency, using: &generator)
-            ),
-            protocol: [.auto, .http1, .http2].randomElement(using: &generator) ?? .auto
-        )
+        return randomCluster(&random, index: index, identity: identity)
     }
-    let services = (0..<Int.random(in: 0...5, using: &generator)).map { index in
+    let names = clusters.map(\.name)
+    let services = (0..<random.integer(0...4)).map { index in
         VirtualService(
             name: "s\(index).default",
             hosts: ["s\(index)", "s\(index).default"],
-            port: .random(in: 1 ... .max, using: &generator),
-            routes: (0..<Int.random(in: 1...4, using: &generator)).map { number in
-                Route(
-                    name: "s\(index)/\(number)",
-                    match: randomMatch(&generator),
-                    backends: clusters.map {
-                        WeightedCluster(
-                            cluster: $0.name,
-                            weight: .random(in: 1...1_000_000, using: &generator)
-                        )
-                    },
-                    timeouts: RouteTimeouts(
-                        request: Bool.random(using: &generator)
-                            ? .milliseconds(Int.random(in: 1...90_000, using: &generator)) : nil,
-                        streamIdle: .seconds(Int.random(in: 1...86_400, using: &generator)),
-                        tcpIdle: .seconds(Int.random(in: 1...86_400, using: &generator))
-                    )
-                )
+            port: UInt16(random.integer(Limits.port)),
+            routes: (0..<random.integer(1...3)).map { number in
+                random.route(name: "s\(index)/\(number)", clusters: names)
             },
-            protocol: [.auto, .http1, .http2].randomElement(using: &generator) ?? .auto,
+            protocol: random.element([.auto, .http1, .http2]),
             addresses: [
                 IPAddress(bytes: [240, 77, UInt8(index), 1]),
                 IPAddress(bytes: [0xfd] + [UInt8](repeating: UInt8(index), count: 15)),
@@ -602,32 +567,66 @@ private func randomSnapshot(_ generator: inout SplitMix64) throws -> MeshSnapsho
         )
     }
     return try MeshSnapshot(
-        version: .random(in: 0 ... .max, using: &generator),
+        version: .random(in: 0 ... .max, using: &random),
         trustDomain: domain,
         workload: #require(SPIFFEID(trustDomain: domain, path: "/ns/default/sa/web")),
         trustBundle: ["-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"],
         inbound: InboundService(
             name: "web.default",
-            protocol: ServiceProtocol.allCases.randomElement(using: &generator) ?? .auto,
-            ports: (0..<Int.random(in: 0...3, using: &generator)).map { index in
+            limits: ClusterLimits(requests: random.integer(Limits.concurrency)),
+            protocol: random.element(ServiceProtocol.allCases.filter { $0 != .tcp }),
+            ports: (0..<random.integer(0...3)).map { index in
                 InboundPort(
                     port: 8_080 + UInt16(index),
-                    protocol: ServiceProtocol.allCases.randomElement(using: &generator) ?? .auto
+                    protocol: random.element(ServiceProtocol.allCases)
                 )
-            }
+            },
+            rateLimits: random.rateLimits(),
+            priorities: random.list(0...2) { $0.priorityRule() },
+            adaptiveConcurrency: random.maybe { $0.adaptiveConcurrency() }
         ),
         services: services,
         clusters: clusters,
-        unknownDestinations: Bool.random(using: &generator) ? .pass : .refuse
+        unknownDestinations: random.flip() ? .pass : .refuse,
+        locality: random.locality(),
+        loadShedding: random.maybe { $0.loadShedding() }
     )
 }
 
-private func randomMatch(_ generator: inout SplitMix64) -> RouteMatch {
-    let paths: [RouteMatch.Path?] = [nil, .exact("/a/b"), .prefix("/"), .prefix("/a%22b")]
-    let headers = [[], [RouteMatch.Header(name: "x-a", value: #"q"\ 1"#)]]
-    return RouteMatch(
-        path: paths.randomElement(using: &generator) ?? nil,
-        method: Bool.random(using: &generator) ? "GET" : nil,
-        headers: headers.randomElement(using: &generator) ?? []
+private func randomCluster(
+    _ random: inout SplitMix64,
+    index: Int,
+    identity: SPIFFEID
+) -> Cluster {
+    Cluster(
+        name: "c\(index)",
+        security: random.flip() ? .plaintext : .mutual([identity]),
+        endpoints: (0..<random.integer(0...4)).map { number in
+            let bytes: [UInt8] =
+                number.isMultiple(of: 2)
+                ? [10, 0, UInt8(index), UInt8(number)]
+                : [UInt8](repeating: 0, count: 14) + [UInt8(index), UInt8(number)]
+            let port = UInt16(random.integer(Limits.port))
+            let address = SocketAddress(addressBytes: bytes, port: port)
+            return Endpoint(
+                target: random.flip()
+                    ? .address(address) : .name("e\(number).example.org", port: port),
+                weight: UInt32(random.integer(Limits.endpointWeight)),
+                locality: random.locality()
+            )
+        },
+        connectTimeout: random.milliseconds(),
+        idleTimeout: random.milliseconds(),
+        limits: ClusterLimits(
+            connections: random.integer(Limits.concurrency),
+            pendingRequests: random.integer(Limits.queue),
+            requests: random.integer(Limits.concurrency)
+        ),
+        protocol: random.element([.auto, .http2]),
+        balancing: random.balancing(),
+        outlierDetection: random.maybe { $0.outlierDetection() },
+        healthCheck: random.maybe { $0.healthCheck() },
+        retryBudget: random.maybe { $0.budget() },
+        adaptiveConcurrency: random.maybe { $0.adaptiveConcurrency() }
     )
 }

@@ -1,5 +1,6 @@
 /// A failure made on purpose, before anything is sent to an endpoint.
 public struct Fault: Sendable, Equatable {
+    /// How a request fails.
     public enum Abort: Sendable, Equatable {
         /// A response with this status, 400...599; to gRPC callers its mapped code.
         case status(Int)
@@ -34,6 +35,7 @@ public struct Fault: Sendable, Equatable {
         self.abort = abort
     }
 
+    /// Whether the parts are equal; tuples have no synthesized conformance.
     public static func == (left: Fault, right: Fault) -> Bool {
         left.matches == right.matches
             && left.delay?.share == right.delay?.share

@@ -2,12 +2,15 @@
 
 /// How a cluster's requests are spread.
 public struct LoadBalancing: Sendable, Equatable {
+    /// How an endpoint is chosen.
     public enum Algorithm: String, Sendable, CaseIterable {
         /// The better of two random endpoints by latency (peak EWMA) times requests in flight.
         case peakEWMA
         /// The better of two random endpoints by requests in flight.
         case leastRequest
+        /// One after another, smoothly by weight.
         case roundRobin
+        /// Any, by weight.
         case random
         /// By a hash of the request, on a ring; needs `hash`.
         case ringHash
@@ -15,10 +18,13 @@ public struct LoadBalancing: Sendable, Equatable {
         case maglev
     }
 
+    /// How an endpoint is chosen.
     public let algorithm: Algorithm
     /// What of a request is hashed; a request without it is balanced at random.
     public let hash: HashSource?
+    /// Less for new endpoints; nil: their weight at once.
     public let slowStart: SlowStart?
+    /// Whether near endpoints come first.
     public let locality: LocalityPreference
 
     /// Peak EWMA with locality preferred.
@@ -32,6 +38,11 @@ public struct LoadBalancing: Sendable, Equatable {
         locality: LocalityPreference = .zoneThenRegion
     ) {
         precondition((hash != nil) == algorithm.hashes)
+        switch hash {
+        case .header(let name)?: precondition(Syntax.fieldName.isValid(name))
+        case .cookie(let name)?: precondition(Syntax.cookieName.isValid(name))
+        case .path?, .address?, nil: break
+        }
         self.algorithm = algorithm
         self.hash = hash
         self.slowStart = slowStart
@@ -44,7 +55,7 @@ extension LoadBalancing.Algorithm {
     public var hashes: Bool { self == .ringHash || self == .maglev }
 }
 
-/// What of a request stands for its sender.
+/// What of a request is hashed.
 public enum HashSource: Sendable, Equatable {
     /// A header field, lower case.
     case header(String)
@@ -58,7 +69,9 @@ public enum HashSource: Sendable, Equatable {
 
 /// A new or returned endpoint gets less at first: its weight times max(`weightMin`, t / window).
 public struct SlowStart: Sendable, Equatable {
+    /// How long it gets less.
     public let window: Duration
+    /// Its least part of its weight, above 0.
     public let weightMin: Share
 
     /// Makes a slow start; traps when a part is out of range.
@@ -81,7 +94,9 @@ public enum LocalityPreference: String, Sendable, CaseIterable {
 
 /// Where something runs; both parts may be empty, which means unknown.
 public struct Locality: Sendable, Hashable {
+    /// `eu-west-1`.
     public let region: String
+    /// `eu-west-1a`.
     public let zone: String
 
     /// Nothing is known.
@@ -89,18 +104,22 @@ public struct Locality: Sendable, Hashable {
 
     /// Makes a locality; traps when a part is neither empty nor a name.
     public init(region: String, zone: String) {
-        precondition(region.isEmpty || Syntax.name.isValid(region))
-        precondition(zone.isEmpty || Syntax.name.isValid(zone))
+        precondition(Syntax.localityPart.isValid(region))
+        precondition(Syntax.localityPart.isValid(zone))
         self.region = region
         self.zone = zone
     }
 }
 
-/// A bound on running requests that follows latency: a gradient on the least round trip seen; opt-in.
+/// A bound on running requests that follows latency: a gradient on the least round trip seen.
+///
+/// Opt-in: a service whose latency depends on what is asked does not fit it.
 public struct AdaptiveConcurrency: Sendable, Equatable {
-    /// Where it starts and the range it stays in, `Limits.concurrency`.
+    /// Where it starts, between `min` and `max`.
     public let initial: Int
+    /// Never below, `Limits.concurrency`.
     public let min: Int
+    /// Never above, `Limits.concurrency`.
     public let max: Int
 
     /// Makes a bound; traps when the parts are out of range or order.

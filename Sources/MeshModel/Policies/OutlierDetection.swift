@@ -10,14 +10,20 @@ public struct OutlierDetection: Sendable, Equatable {
     public let successRateMin: Share?
     /// Requests in `window` below which no rate is judged.
     public let requestsMin: Int
-    /// An endpoint is ejected whose success rate is below the mean of all by so many standard
-    /// deviations, in thousandths; nil: not judged. Needs `sigmaEndpointsMin` endpoints with
-    /// `sigmaRequestsMin` requests each.
+    /// Standard deviations below the mean of all success rates that eject, in thousandths; nil: not
+    /// judged.
+    ///
+    /// Needs `sigmaEndpointsMin` endpoints with `sigmaRequestsMin` requests each.
     public let sigmaThousandths: Int?
+    /// Endpoints with enough requests below which deviations mean nothing.
     public let sigmaEndpointsMin: Int
+    /// Requests of an endpoint in `window` below which its rate is not compared.
     public let sigmaRequestsMin: Int
     /// Ejection lasts this times how often in a row it was ejected, with jitter of a fifth.
+    ///
+    /// A window of health makes up for one.
     public let ejection: Duration
+    /// No ejection is longer, its jitter included; at least `ejection`.
     public let ejectionMax: Duration
     /// Endpoints set aside at once at most; one may be whenever there are two.
     public let ejectedMax: Share
@@ -26,8 +32,9 @@ public struct OutlierDetection: Sendable, Equatable {
 
     /// On, as in the field's experience: five in a row, 80 % over 10 s, 1.9 σ; half at most.
     ///
-    /// The first ejection is short, as a single request probes before traffic returns: a recovered
-    /// endpoint is back in less than ten seconds.
+    /// Ejections are short, as a single request probes before traffic returns: even an endpoint that
+    /// was long out is back within ten seconds of its recovery. That is why they end at 8 s: before it
+    /// a probe may be lost that was sent just before the recovery, for `ejection` / 2 at most.
     public static let `default` = OutlierDetection()
 
     /// Makes a policy; traps when a part is out of range.
@@ -40,12 +47,12 @@ public struct OutlierDetection: Sendable, Equatable {
         sigmaEndpointsMin: Int = 5,
         sigmaRequestsMin: Int = 100,
         ejection: Duration = .seconds(3),
-        ejectionMax: Duration = .seconds(300),
+        ejectionMax: Duration = .seconds(8),
         ejectedMax: Share = Share(percent: 50),
         panicBelow: Share = Share(percent: 50)
     ) {
         precondition(consecutiveFailures.map(Limits.consecutiveFailures.contains) ?? true)
-        precondition(Limits.outlierWindow.contains(window))
+        precondition(Limits.outlierWindow.contains(window) && window.isTimeLimit)
         precondition(Limits.sampleSize.contains(requestsMin))
         precondition(sigmaThousandths.map(Limits.sigmaThousandths.contains) ?? true)
         precondition(Limits.sampleSize.contains(sigmaEndpointsMin))
@@ -67,6 +74,7 @@ public struct OutlierDetection: Sendable, Equatable {
 
 /// Requests of the proxy's own that ask an endpoint whether it is well; opt-in.
 public struct HealthCheck: Sendable, Equatable {
+    /// What is asked.
     public enum Kind: Sendable, Equatable {
         /// GET of this path; well when the status is in 200...399.
         case http(path: String)
@@ -76,9 +84,11 @@ public struct HealthCheck: Sendable, Equatable {
         case tcp
     }
 
+    /// What is asked.
     public let kind: Kind
     /// Between checks of an endpoint, with jitter of a fifth.
     public let interval: Duration
+    /// Longest time for an answer.
     public let timeout: Duration
     /// Results in a row that make an endpoint unhealthy, 1...100.
     public let failuresMax: Int
@@ -95,7 +105,7 @@ public struct HealthCheck: Sendable, Equatable {
     ) {
         if case .http(let path) = kind { precondition(Syntax.path.isValid(path)) }
         if case .grpc(let service) = kind {
-            precondition(service.isEmpty || Syntax.grpcName.isValid(service))
+            precondition(Syntax.grpcHealthService.isValid(service))
         }
         precondition(interval.isTimeLimit && timeout.isTimeLimit)
         precondition(Limits.healthCheckResults.contains(failuresMax))

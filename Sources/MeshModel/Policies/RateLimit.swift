@@ -18,9 +18,11 @@ public struct RateLimit: Sendable, Equatable {
     public let name: String
     /// Requests it counts; empty: all.
     public let matches: [RouteMatch]
+    /// What has a bucket of its own.
     public let key: Key
     /// Requests in `period`, `Limits.rate`.
     public let requests: Int
+    /// The time in which `requests` flow back.
     public let period: Duration
     /// Requests at once after a rest, at least 1; `requests` unless said otherwise.
     public let burst: Int
@@ -52,10 +54,12 @@ public struct RateLimit: Sendable, Equatable {
 public enum Priority: String, Sendable, CaseIterable, Comparable {
     /// Refused first.
     case sheddable
+    /// What is not said to be another.
     case normal
     /// Refused last.
     case critical
 
+    /// Whether `left` is refused before `right`.
     public static func < (left: Priority, right: Priority) -> Bool { left.rank < right.rank }
 
     /// 0 for `sheddable` to 2 for `critical`.
@@ -70,10 +74,12 @@ public enum Priority: String, Sendable, CaseIterable, Comparable {
 
 /// The priority of a service's requests, by what they look like.
 public struct PriorityRule: Sendable, Equatable {
+    /// Requests it is for; empty: all.
     public let matches: [RouteMatch]
+    /// The priority they get.
     public let priority: Priority
 
-    /// Makes a rule; traps when there are too many matches. No match: every request.
+    /// Makes a rule, for every request without `matches`; traps when there are too many.
     public init(matches: [RouteMatch] = [], priority: Priority) {
         precondition(matches.count <= Limits.policyMatchesMax)
         self.matches = matches
@@ -86,7 +92,9 @@ public struct PriorityRule: Sendable, Equatable {
 /// A worker is overloaded while what it reads has waited longer than `target` during all of `interval`
 /// (CoDel's test, RFC 8289 §3).
 public struct LoadShedding: Sendable, Equatable {
+    /// Waiting that is no overload.
     public let target: Duration
+    /// How long more waiting must last to be one, at least `target`.
     public let interval: Duration
 
     /// 100 ms during a second: a worker that late serves callers that have left.

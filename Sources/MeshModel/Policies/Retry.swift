@@ -2,10 +2,12 @@
 
 /// How failed attempts of a route's exchanges are repeated.
 public struct RetryPolicy: Sendable, Equatable {
-    /// What makes an attempt worth repeating, beside what is always safe: a connection that could not
-    /// be made, a request the endpoint refused unseen, and an idempotent request on a pooled
-    /// connection that turned out closed.
+    /// What makes an attempt worth repeating, beside what is always safe.
+    ///
+    /// Always safe are a connection that could not be made, a request the endpoint refused unseen,
+    /// and an idempotent request on a pooled connection that turned out closed.
     public struct Conditions: OptionSet, Sendable, Hashable {
+        /// The bits of the conditions.
         public let rawValue: UInt8
 
         /// The connection ended or was reset before the response's head.
@@ -13,19 +15,23 @@ public struct RetryPolicy: Sendable, Equatable {
         /// The attempt took longer than `perTryTimeout`.
         public static let perTryTimeout = Conditions(rawValue: 1 << 1)
 
+        /// Makes a set of its bits.
         public init(rawValue: UInt8) { self.rawValue = rawValue }
     }
 
     /// Attempts after the first; 0 switches even the safe ones off, `Limits.retries`.
     public let attempts: Int
+    /// Failures without a response that are repeated.
     public let conditions: Conditions
     /// Statuses of responses that are repeated, 400...599, each once, ascending.
     public let statuses: [Int]
-    /// gRPC codes of responses without messages (trailers only) that are repeated, 1...16.
+    /// gRPC codes of responses without messages (trailers only) that are repeated, 1...16, each
+    /// once, ascending.
     public let grpcCodes: [Int]
     /// Whether `conditions`, `statuses` and `grpcCodes` hold for methods that are not idempotent
     /// too; a request with `Idempotency-Key` counts as idempotent anyway.
     public let retriesNonIdempotent: Bool
+    /// The wait before a retry.
     public let backoff: Backoff
     /// Longest time for one attempt, to the response's head; nil: no limit.
     public let perTryTimeout: Duration?
@@ -61,8 +67,8 @@ public struct RetryPolicy: Sendable, Equatable {
         precondition(Limits.replayBytes.contains(replayBytesMax))
         self.attempts = attempts
         self.conditions = conditions
-        self.statuses = statuses
-        self.grpcCodes = grpcCodes
+        self.statuses = Set(statuses).sorted()
+        self.grpcCodes = Set(grpcCodes).sorted()
         self.retriesNonIdempotent = retriesNonIdempotent
         self.backoff = backoff
         self.perTryTimeout = perTryTimeout
@@ -71,8 +77,9 @@ public struct RetryPolicy: Sendable, Equatable {
         self.replayBytesMax = replayBytesMax
     }
 
-    /// Whether it repeats more than what is always safe; the layer that does so owns the request's
-    /// retries, and layers below it leave them alone.
+    /// Whether it repeats more than what is always safe.
+    ///
+    /// The layer that does so owns the request's retries, and layers below it leave them alone.
     public var ownsRetries: Bool {
         attempts > 0
             && (!conditions.isEmpty || !statuses.isEmpty || !grpcCodes.isEmpty || hedge != nil)
@@ -91,15 +98,16 @@ public struct Backoff: Sendable, Equatable {
 
     /// Makes a backoff; traps when a part is out of range.
     public init(base: Duration = .milliseconds(25), max: Duration = .milliseconds(250)) {
-        precondition(Limits.backoff.contains(base))
-        precondition(Limits.backoff.contains(max) && max >= base)
+        precondition(Limits.backoff.contains(base) && base.isTimeLimit)
+        precondition(Limits.backoff.contains(max) && max.isTimeLimit && max >= base)
         self.base = base
         self.max = max
     }
 }
 
-/// Sends a safe request (RFC 9110 §9.2.1) once more, to another endpoint, when the first attempt is
-/// slow; the first final response wins, the other attempt is cancelled. Costs budget as a retry does.
+/// Sends a safe request (RFC 9110 §9.2.1) once more, to another endpoint, when an attempt is slow.
+///
+/// The first final response wins, the other attempts are cancelled. Costs budget as a retry does.
 public struct Hedge: Sendable, Equatable {
     /// After this without a response's head.
     public let delay: Duration
@@ -133,7 +141,7 @@ public struct RetryBudget: Sendable, Equatable {
         window: Duration = .seconds(10),
         perSecond: Int = 10
     ) {
-        precondition(Limits.budgetWindow.contains(window))
+        precondition(Limits.budgetWindow.contains(window) && window.isTimeLimit)
         precondition(Limits.budgetFloor.contains(perSecond))
         self.share = share
         self.window = window

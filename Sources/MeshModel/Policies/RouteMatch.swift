@@ -4,6 +4,7 @@ public import RegularExpressions
 public struct RouteMatch: Sendable, Equatable {
     /// How the path is compared, without the query.
     public enum Path: Sendable, Equatable {
+        /// The same bytes.
         case exact(String)
         /// Whole segments at the start: `/a` matches `/a` and `/a/b`, not `/ab`.
         case prefix(String)
@@ -12,6 +13,7 @@ public struct RouteMatch: Sendable, Equatable {
     }
     /// How a value is compared.
     public enum Value: Sendable, Equatable {
+        /// The same bytes.
         case exact(String)
         /// The whole value matches.
         case pattern(Pattern)
@@ -20,6 +22,7 @@ public struct RouteMatch: Sendable, Equatable {
     public struct Header: Sendable, Equatable {
         /// Field name in lower case.
         public let name: String
+        /// What it must hold.
         public let value: Value
 
         /// Makes a condition; traps when a part breaks its syntax.
@@ -33,15 +36,19 @@ public struct RouteMatch: Sendable, Equatable {
         /// Makes a condition on an exact value; traps when a part breaks its syntax.
         public init(name: String, value: String) { self.init(name: name, value: .exact(value)) }
     }
-    /// A required query parameter, percent-decoded; of several of the name the first must match
-    /// (Gateway API `HTTPQueryParamMatch`).
+    /// A required query parameter, percent-decoded; of several of the name the first must match.
+    ///
+    /// Source: Gateway API `HTTPQueryParamMatch`.
     public struct QueryParameter: Sendable, Equatable {
+        /// Percent-decoded, `Limits.queryNameBytesMax`.
         public let name: String
+        /// What it must hold.
         public let value: Value
 
-        /// Makes a condition; traps when the name is empty or too long.
+        /// Makes a condition; traps when the name is empty or a part too long.
         public init(name: String, value: Value) {
-            precondition((1...256).contains(name.utf8.count))
+            precondition(Syntax.queryName.isValid(name))
+            if case .exact(let text) = value { precondition(Syntax.queryValue.isValid(text)) }
             self.name = name
             self.value = value
         }

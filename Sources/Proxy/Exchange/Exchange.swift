@@ -23,7 +23,7 @@ import Traffic
 /// One request and its response.
 ///
 /// Reused from request to request; confined to its worker.
-final class Exchange: TimerTarget {
+final class Exchange: AttemptReceiver {
     enum State {
         /// No request.
         case idle
@@ -183,7 +183,7 @@ final class Exchange: TimerTarget {
     // MARK: From the pool and the upstream stream
 
     /// A connection is ready for this attempt.
-    func upstreamReady(_ stream: UpstreamStream) {
+    override func upstreamReady(_ stream: UpstreamStream) {
         precondition(state == .waiting && upstream == nil)
         upstream = stream
         state = .requesting
@@ -200,27 +200,27 @@ final class Exchange: TimerTarget {
     }
 
     /// No connection could be had for this attempt.
-    func connectionFailed(_ failure: Failure) {
+    override func connectionFailed(_ failure: Failure) {
         precondition(state == .waiting)
         retryOrFail(failure, .connect)
     }
 
     /// The endpoints of `cluster` are known now, or it stands in for one that was replaced.
-    func resolved(in cluster: UpstreamCluster) {
+    override func resolved(in cluster: UpstreamCluster) {
         precondition(state == .waiting && pool == nil)
         resolving = nil
         lease(from: cluster, avoiding: nil)
     }
 
     /// The cluster's endpoints have no address.
-    func unresolved(_ failure: Failure) {
+    override func unresolved(_ failure: Failure) {
         precondition(state == .waiting && pool == nil)
         resolving = nil
         fail(failure)
     }
 
     /// A head of the response: interim ones may come before the final one.
-    func responseHead(_ response: ResponseHead) {
+    override func responseHead(_ response: ResponseHead) {
         lastActivity = worker.loop.now
         response.fields.removeHopByHop()
         if response.isInterim { return downstream.sendInterim(response) }
@@ -259,7 +259,7 @@ final class Exchange: TimerTarget {
     }
 
     /// A piece of the response's body.
-    func responseBody(_ bytes: Span<UInt8>) {
+    override func responseBody(_ bytes: Span<UInt8>) {
         lastActivity = worker.loop.now
         responseBytes &+= UInt64(bytes.count)
         downstream.sendBody(bytes)
@@ -270,7 +270,7 @@ final class Exchange: TimerTarget {
     }
 
     /// The response is complete.
-    func responseEnd(trailers: FieldBlock?) {
+    override func responseEnd(trailers: FieldBlock?) {
         precondition(state == .responding)
         downstream.sendEnd(trailers: trailers)
         if tunnel == .open, !requestEnded {
@@ -285,13 +285,13 @@ final class Exchange: TimerTarget {
     }
 
     /// The upstream's backlog is gone.
-    func upstreamRelieved() {
+    override func upstreamRelieved() {
         guard state != .idle, !requestEnded, mayHaveBody else { return }
         downstream.resumeRequestBody()
     }
 
     /// The attempt failed after it had a connection; the stream is gone.
-    func upstreamFailed(_ failure: Failure) {
+    override func upstreamFailed(_ failure: Failure) {
         upstream = nil
         guard state == .requesting else { return fail(failure) }
         switch failure {

@@ -41,7 +41,7 @@ final class HTTP2Resources {
     }
 
     func giveBack(_ stream: HTTP2ClientStream) {
-        stream.exchange = nil
+        stream.receiver = nil
         guard clientStreams.count < ProxyLimits.pooledStreamsMax else { return stream.discard() }
         stream.prepareForReuse()
         clientStreams.append(stream)

@@ -16,7 +16,7 @@ final class EndpointNames: TimerTarget {
     private let endpoints: [Endpoint]
     /// One for each of `endpoints`; nil for those that are literals.
     private var names: [ResolvedName?] = []
-    private var waiters: ContiguousArray<Exchange> = []
+    private var waiters: ContiguousArray<AttemptReceiver> = []
     private var waitingTunnels: ContiguousArray<Tunnel> = []
     private let waitTimer = Timer()
 
@@ -57,9 +57,9 @@ final class EndpointNames: TimerTarget {
         return isPending ? .unresolved(.timedOut) : .noEndpoint
     }
 
-    /// Lets `exchange` wait for the first address.
-    func wait(_ exchange: Exchange, atMostNanoseconds: UInt64) {
-        waiters.append(exchange)
+    /// Lets `receiver` wait for the first address.
+    func wait(_ receiver: AttemptReceiver, atMostNanoseconds: UInt64) {
+        waiters.append(receiver)
         startWait(atMostNanoseconds)
     }
 
@@ -74,9 +74,9 @@ final class EndpointNames: TimerTarget {
         worker.loop.arm(waitTimer, afterNanoseconds: nanoseconds, target: self)
     }
 
-    /// `exchange` waits no longer; false when it did not.
-    func withdraw(_ exchange: Exchange) -> Bool {
-        guard let index = waiters.firstIndex(where: { $0 === exchange }) else { return false }
+    /// `receiver` waits no longer; false when it did not.
+    func withdraw(_ receiver: AttemptReceiver) -> Bool {
+        guard let index = waiters.firstIndex(where: { $0 === receiver }) else { return false }
         waiters.remove(at: index)
         if waitingCount == 0 { worker.loop.timers.cancel(waitTimer) }
         return true
@@ -97,7 +97,7 @@ final class EndpointNames: TimerTarget {
     }
 
     /// Everybody who waits, who does so no longer.
-    func takeWaiters() -> ContiguousArray<Exchange> {
+    func takeWaiters() -> ContiguousArray<AttemptReceiver> {
         defer { waiters = [] }
         worker.loop.timers.cancel(waitTimer)
         return waiters

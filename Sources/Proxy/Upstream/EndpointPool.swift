@@ -20,7 +20,7 @@ import Time
 enum Lease {
     /// A connection is there.
     case ready(UpstreamStream)
-    /// One is being made: `Exchange.upstreamReady` or `connectionFailed` follows.
+    /// One is being made: `AttemptReceiver.upstreamReady` or `connectionFailed` follows.
     case waiting
     /// None can be had.
     case failed(Failure)
@@ -70,7 +70,7 @@ final class EndpointPool: TimerTarget {
     let address: InternetAddress
     private var idle: ContiguousArray<UpstreamConnection> = []
     private var shared: ContiguousArray<UpstreamConnection> = []
-    private var waiters: ContiguousArray<Exchange> = []
+    private var waiters: ContiguousArray<AttemptReceiver> = []
     /// Those that wait for room for a connection of their own.
     private var waitingTunnels: ContiguousArray<Tunnel> = []
     /// Connections that belong to tunnels; among `connections`.
@@ -107,11 +107,11 @@ final class EndpointPool: TimerTarget {
     /// All pools of the endpoint: this one, and that of the other version.
     var all: ContiguousArray<EndpointPool> { companion.map { [self, $0] } ?? [self] }
 
-    /// Asks for a connection for `exchange`.
-    func lease(for exchange: Exchange) -> Lease {
+    /// Asks for a connection for `receiver`.
+    func lease(for receiver: AttemptReceiver) -> Lease {
         if let connection = connectionWithRoom() {
             worker.metrics.add(.upstreamReuses, direction)
-            return .ready(take(connection, for: exchange))
+            return .ready(take(connection, for: receiver))
         }
         let limits = owner.cluster.limits
         guard owner.pendingCount < limits.pendingRequests || limits.pendingRequests == 0 else {
@@ -124,7 +124,7 @@ final class EndpointPool: TimerTarget {
                 return .failed(.overflow(.connections))
             }
         }
-        waiters.append(exchange)
+        waiters.append(receiver)
         owner.pendingCount += 1
         worker.metrics.adjust(.requestsPending, direction, by: 1)
         return .waiting
@@ -194,9 +194,9 @@ final class EndpointPool: TimerTarget {
         connectionClosed()
     }
 
-    /// `exchange` waits no longer.
-    func withdraw(_ exchange: Exchange) {
-        guard let index = waiters.firstIndex(where: { $0 === exchange }) else { return }
+    /// `receiver` waits no longer.
+    func withdraw(_ receiver: AttemptReceiver) {
+        guard let index = waiters.firstIndex(where: { $0 === receiver }) else { return }
         waiters.remove(at: index)
         leftQueue()
     }
@@ -321,9 +321,9 @@ final class EndpointPool: TimerTarget {
         // The dial was made for as many as it had room for; those who wait longest are told. Counted
         // before: who tries again here waits at the end of the queue, for a dial of its own.
         var untold = min(roomPerDial, waiters.count - dialing * roomPerDial)
-        while untold > 0, let exchange = nextWaiter() {
+        while untold > 0, let receiver = nextWaiter() {
             untold -= 1
-            exchange.connectionFailed(failure)
+            receiver.connectionFailed(failure)
         }
         dialForWaiters()
         forgetIfEmpty()
@@ -430,9 +430,9 @@ final class EndpointPool: TimerTarget {
         return nil
     }
 
-    private func take(_ connection: UpstreamConnection, for exchange: Exchange) -> UpstreamStream {
+    private func take(_ connection: UpstreamConnection, for receiver: AttemptReceiver) -> UpstreamStream {
         if !connection.isShared { leased += 1 }
-        return connection.lease(to: exchange)
+        return connection.lease(to: receiver)
     }
 
     private func dial() -> Failure? {
@@ -452,8 +452,8 @@ final class EndpointPool: TimerTarget {
             owner.connectionCount < owner.cluster.limits.connections
         {
             guard let failure = dial() else { continue }
-            guard let exchange = nextWaiter() else { return }
-            exchange.connectionFailed(failure)
+            guard let receiver = nextWaiter() else { return }
+            receiver.connectionFailed(failure)
         }
         while let tunnel = waitingTunnels.first,
             owner.connectionCount < owner.cluster.limits.connections
@@ -476,8 +476,8 @@ final class EndpointPool: TimerTarget {
             connection.abort()
             return dialForWaiters()
         }
-        if let exchange = nextWaiter() {
-            return exchange.upstreamReady(take(connection, for: exchange))
+        if let receiver = nextWaiter() {
+            return receiver.upstreamReady(take(connection, for: receiver))
         }
         guard !isRetired, idle.count < ProxyLimits.idleConnectionsPerEndpointMax else {
             return connection.finish()
@@ -487,8 +487,8 @@ final class EndpointPool: TimerTarget {
     }
 
     private func serveWaiters(from connection: UpstreamConnection) {
-        while !waiters.isEmpty, connection.isUsable, let exchange = nextWaiter() {
-            exchange.upstreamReady(take(connection, for: exchange))
+        while !waiters.isEmpty, connection.isUsable, let receiver = nextWaiter() {
+            receiver.upstreamReady(take(connection, for: receiver))
         }
     }
 
@@ -506,12 +506,12 @@ final class EndpointPool: TimerTarget {
         if !sweep.isArmed { armSweep() }
     }
 
-    private func nextWaiter() -> Exchange? {
-        guard let exchange = waiters.first else { return nil }
+    private func nextWaiter() -> AttemptReceiver? {
+        guard let receiver = waiters.first else { return nil }
         waiters.removeFirst()
         owner.pendingCount -= 1
         worker.metrics.adjust(.requestsPending, direction, by: -1)
-        return exchange
+        return receiver
     }
 
     private func leftQueue() {

@@ -12,7 +12,7 @@ final class HTTP1Upstream: UpstreamDriver {
 
     private let decoder: ResponseDecoder
     private var stream: HTTP1UpstreamStream?
-    private var exchange: Exchange?
+    private var receiver: AttemptReceiver?
     private var phase = Phase.idle
     private var pending: ByteBuffer?
     private(set) var exchangesServed = 0
@@ -42,11 +42,11 @@ final class HTTP1Upstream: UpstreamDriver {
 
     override func begin() { connection.becomeReady() }
 
-    override func lease(to exchange: Exchange) -> UpstreamStream {
+    override func lease(to receiver: AttemptReceiver) -> UpstreamStream {
         precondition(phase == .idle)
         phase = .leased
         leasedInTurn = connection.loop.turns
-        self.exchange = exchange
+        self.receiver = receiver
         requestEnded = false
         responseBegan = false
         responseEnded = false
@@ -94,12 +94,12 @@ final class HTTP1Upstream: UpstreamDriver {
     }
 
     func cancelExchange() {
-        exchange = nil
+        receiver = nil
         endLease(reusable: false)
     }
 
     func releaseExchange() {
-        exchange = nil
+        receiver = nil
         exchangesServed += 1
         endLease(reusable: keepAlive && requestEnded && responseEnded)
     }
@@ -168,7 +168,7 @@ final class HTTP1Upstream: UpstreamDriver {
 
     override func transportFailed(_ failure: Failure) { fail(failure) }
 
-    override func relieved() { exchange?.upstreamRelieved() }
+    override func relieved() { receiver?.upstreamRelieved() }
 
     override func closed() {
         if let pending { connection.loop.giveBuffer(pending) }
@@ -178,11 +178,11 @@ final class HTTP1Upstream: UpstreamDriver {
         switch before {
         case .idle: pool.idleEnded(connection)
         case .leased:
-            let exchange = exchange
-            self.exchange = nil
+            let receiver = receiver
+            self.receiver = nil
             connection.leavePlace()
             pool.leaseEnded()
-            exchange?.upstreamFailed(.upstreamClosed(connectionWasReused: maybeStale))
+            receiver?.upstreamFailed(.upstreamClosed(connectionWasReused: maybeStale))
         case .over: break
         }
         stream = nil
@@ -206,7 +206,7 @@ final class HTTP1Upstream: UpstreamDriver {
 
     private func decode(_ input: Span<UInt8>) {
         var offset = 0
-        while phase == .leased, exchange != nil {
+        while phase == .leased, receiver != nil {
             if isPausedByExchange, offset < input.count {
                 let held = connection.loop.takeBuffer()
                 held.append(input.extracting(offset..<input.count))
@@ -217,7 +217,7 @@ final class HTTP1Upstream: UpstreamDriver {
                 switch try decoder.next(input, at: &offset) {
                 case .needMore: return
                 case .head: headArrived()
-                case .body(let range): exchange?.responseBody(input.extracting(range))
+                case .body(let range): receiver?.responseBody(input.extracting(range))
                 case .end(let hasTrailers):
                     // Bytes after the end belong to no request of ours.
                     if offset < input.count { keepAlive = false }
@@ -237,7 +237,7 @@ final class HTTP1Upstream: UpstreamDriver {
         {
             return refuse(.notTheWebSocketAskedFor)
         }
-        exchange?.responseHead(head)
+        receiver?.responseHead(head)
     }
 
     private func refuse(_ error: Malformation) {
@@ -247,15 +247,15 @@ final class HTTP1Upstream: UpstreamDriver {
 
     private func endResponse(hasTrailers: Bool) {
         responseEnded = true
-        exchange?.responseEnd(trailers: hasTrailers ? decoder.trailers : nil)
+        receiver?.responseEnd(trailers: hasTrailers ? decoder.trailers : nil)
     }
 
     /// Ends the lease from this side and tells the exchange.
     private func fail(_ failure: Failure) {
-        let exchange = exchange
-        self.exchange = nil
+        let receiver = receiver
+        self.receiver = nil
         endLease(reusable: false)
-        exchange?.upstreamFailed(failure)
+        receiver?.upstreamFailed(failure)
     }
 
     private func endLease(reusable: Bool) {

@@ -61,10 +61,10 @@ final class HTTP2Upstream: UpstreamDriver {
         if connection.usesTLS { connection.becomeReady() }
     }
 
-    override func lease(to exchange: Exchange) -> UpstreamStream {
+    override func lease(to receiver: AttemptReceiver) -> UpstreamStream {
         let stream = worker.http2.clientStream()
         stream.driver = self
-        stream.exchange = exchange
+        stream.receiver = receiver
         leased += 1
         keepAlive.arm()
         return stream.facade
@@ -167,12 +167,12 @@ final class HTTP2Upstream: UpstreamDriver {
     }
 
     func streamFailed(_ stream: HTTP2ClientStream, _ failure: HTTP2StreamFailure) {
-        guard let exchange = stream.exchange else { return }
-        stream.exchange = nil
+        guard let receiver = stream.receiver else { return }
+        stream.receiver = nil
         if case .malformed(let reason) = failure {
             worker.metrics.add(.malformedResponses, pool.direction, label: reason)
         }
-        exchange.upstreamFailed(failure.asFailure(connectionWasReused: stream.connectionServed))
+        receiver.upstreamFailed(failure.asFailure(connectionWasReused: stream.connectionServed))
     }
 
     /// The stream is over, whether it was ever opened or not.
@@ -184,8 +184,8 @@ final class HTTP2Upstream: UpstreamDriver {
         stream.head = nil
         // A tunnel whose answer has ended and whose caller has not: the codec takes the stream for
         // complete. The exchange must not keep what the next one is about to use.
-        let orphan = stream.exchange
-        stream.exchange = nil
+        let orphan = stream.receiver
+        stream.receiver = nil
         worker.http2.giveBack(stream)
         orphan?.upstreamFailed(.upstreamReset(code: HTTP2ErrorCode.cancel))
         guard !isOver else { return }
@@ -255,8 +255,8 @@ final class HTTP2ClientSession: HTTP2Connection {
 final class HTTP2ClientStream: HTTP2Stream {
     /// Set while the stream is leased.
     var driver: HTTP2Upstream?
-    /// Nil once the exchange is done with it.
-    var exchange: Exchange?
+    /// Nil once the receiver is done with it.
+    var receiver: AttemptReceiver?
     private var stored: HTTP2UpstreamStream?
     fileprivate var head: RequestHead?
     /// Whether the connection had served an exchange when this one's request was sent.
@@ -277,21 +277,21 @@ final class HTTP2ClientStream: HTTP2Stream {
 
     /// The peer's SETTINGS are there now.
     func openDeferred() {
-        guard let head, exchange != nil else { return }
+        guard let head, receiver != nil else { return }
         driver?.open(self, head)
-        exchange?.upstreamRelieved()
+        receiver?.upstreamRelieved()
     }
 
     /// Ends a lease that the codec never saw.
     func refuseLocally(_ failure: Failure) {
-        let exchange = exchange
-        self.exchange = nil
+        let receiver = receiver
+        self.receiver = nil
         driver?.streamClosed(self)
-        exchange?.upstreamFailed(failure)
+        receiver?.upstreamFailed(failure)
     }
 
     override func onResponseHead() {
-        guard let exchange else { return }
+        guard let receiver else { return }
         let response = responseHead
         if let head, head.isWebSocket, (200..<300).contains(response.status) {
             // RFC 8441 §5: the tunnel is accepted, which HTTP/1.1 says with 101.
@@ -304,18 +304,18 @@ final class HTTP2ClientStream: HTTP2Stream {
             // be the body.
             response.set(bodyLength: .known(0), wantsKeepAlive: true)
         }
-        exchange.responseHead(response)
+        receiver.responseHead(response)
     }
 
-    override func onBody(_ bytes: Span<UInt8>) { exchange?.responseBody(bytes) }
+    override func onBody(_ bytes: Span<UInt8>) { receiver?.responseBody(bytes) }
 
     override func onEnd(hasTrailers: Bool) {
-        exchange?.responseEnd(trailers: hasTrailers ? trailers : nil)
+        receiver?.responseEnd(trailers: hasTrailers ? trailers : nil)
     }
 
     override func onFailed(_ failure: HTTP2StreamFailure) { driver?.streamFailed(self, failure) }
 
-    override func onRelieved() { exchange?.upstreamRelieved() }
+    override func onRelieved() { receiver?.upstreamRelieved() }
 }
 
 extension ResponseHead {
@@ -355,7 +355,7 @@ final class HTTP2UpstreamStream: UpstreamStream {
 
     /// The codec closes the stream when both sides have ended, or at once by a reset.
     private func leave(_ code: UInt32?) {
-        stream.exchange = nil
+        stream.receiver = nil
         stream.head = nil
         guard stream.isAttached else {
             stream.driver?.streamClosed(stream)

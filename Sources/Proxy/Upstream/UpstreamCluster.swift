@@ -66,23 +66,23 @@ final class UpstreamCluster {
 
     // MARK: Names of endpoints
 
-    /// Why `pick` found nothing; nil when `exchange` waits: `Exchange.resolved` or
+    /// Why `pick` found nothing; nil when `receiver` waits: `AttemptReceiver.resolved` or
     /// `unresolved` follows.
-    func wait(_ exchange: Exchange) -> Failure? {
+    func wait(_ receiver: AttemptReceiver) -> Failure? {
         guard let names else { return .noEndpoint }
         guard names.isPending else { return names.failure }
         guard pendingCount < cluster.limits.pendingRequests else {
             return .overflow(.pendingRequests)
         }
-        names.wait(exchange, atMostNanoseconds: connectTimeoutNanoseconds)
+        names.wait(receiver, atMostNanoseconds: connectTimeoutNanoseconds)
         pendingCount += 1
         worker.metrics.adjust(.requestsPending, direction, by: 1)
         return nil
     }
 
-    /// `exchange` waits no longer.
-    func withdraw(_ exchange: Exchange) {
-        guard let names, names.withdraw(exchange) else { return }
+    /// `receiver` waits no longer.
+    func withdraw(_ receiver: AttemptReceiver) {
+        guard let names, names.withdraw(receiver) else { return }
         leftQueue(1)
     }
 
@@ -130,12 +130,12 @@ final class UpstreamCluster {
         for tunnel in tunnels {
             if pools.isEmpty { tunnel.unresolved(failure) } else { tunnel.resolved() }
         }
-        for exchange in takeWaiters() {
-            if pools.isEmpty { exchange.unresolved(failure) } else { exchange.resolved(in: self) }
+        for receiver in takeWaiters() {
+            if pools.isEmpty { receiver.unresolved(failure) } else { receiver.resolved(in: self) }
         }
     }
 
-    private func takeWaiters() -> ContiguousArray<Exchange> {
+    private func takeWaiters() -> ContiguousArray<AttemptReceiver> {
         guard let waiters = names?.takeWaiters() else { return [] }
         leftQueue(waiters.count)
         return waiters
@@ -203,8 +203,8 @@ final class UpstreamCluster {
         let tunnels = names?.takeWaitingTunnels() ?? []
         leftQueue(tunnels.count)
         for tunnel in tunnels { tunnel.unresolved(.noEndpoint) }
-        for exchange in takeWaiters() {
-            if let kept { exchange.resolved(in: kept) } else { exchange.unresolved(.noEndpoint) }
+        for receiver in takeWaiters() {
+            if let kept { receiver.resolved(in: kept) } else { receiver.unresolved(.noEndpoint) }
         }
         for pool in pools where pool.owner === self {
             if let kept, kept.pools.contains(where: { $0 === pool }) { continue }

@@ -47,10 +47,10 @@ final class UpstreamConnection: TransportConnection {
         connect(to: address)
     }
 
-    /// Gives the connection, or a stream of it, to `exchange`.
-    func lease(to exchange: Exchange) -> UpstreamStream {
+    /// Gives the connection, or a stream of it, to `receiver`.
+    func lease(to receiver: AttemptReceiver) -> UpstreamStream {
         guard let driver else { preconditionFailure("a lease of a connection that is not ready") }
-        return driver.lease(to: exchange)
+        return driver.lease(to: receiver)
     }
 
     /// Leaves its place to a connection to another endpoint: it is idle and closes at once.

@@ -24,8 +24,8 @@ class UpstreamDriver {
 
     /// The connection is ready for plaintext.
     func begin() {}
-    /// Gives the connection, or a stream of it, to `exchange`.
-    func lease(to exchange: Exchange) -> UpstreamStream { abstract() }
+    /// Gives the connection, or a stream of it, to `receiver`.
+    func lease(to receiver: AttemptReceiver) -> UpstreamStream { abstract() }
     /// Plaintext arrived; lent during the call.
     func received(_ bytes: Span<UInt8>) {}
     /// The peer sends no more.

@@ -159,7 +159,8 @@ import Testing
                 #"a.yaml:1:13: apiVersion: not valid: "v1" (allowed: one of "#
                     + "gateway.networking.k8s.io/v1, mesh.internal/v1)",
                 #"a.yaml:2:7: kind: unknown value: "Pod" (allowed: one of Mesh, Service, "#
-                    + "Workload, HTTPRoute)"
+                    + "Workload, HTTPRoute, GRPCRoute, "
+                    + "TrafficPolicy, FaultPolicy)"
             ),
             Bad(
                 "kind of another group",
@@ -230,7 +231,9 @@ import Testing
                     + "(allowed: a duration like 1h30m, 10s or 500ms in 5s...720h)",
                 "a.yaml:8:35: spec.defaults.conectTimeout: unknown field: conectTimeout (allowed: "
                     + "did you mean connectTimeout? one of connectTimeout, idleTimeout, "
-                    + "requestTimeout, streamIdleTimeout, tcpIdleTimeout)",
+                    + "requestTimeout, streamIdleTimeout, tcpIdleTimeout, limits, retry, "
+                    + "retryBudget, loadBalancing, outlierDetection, healthCheck, "
+                    + "adaptiveConcurrency, loadShedding)",
                 #"a.yaml:8:67: spec.defaults.idleTimeout: out of range: "0s" "#
                     + "(allowed: a duration like 1h30m, 10s or 500ms in 1ms...24h)",
                 #"a.yaml:8:30: spec.defaults.requestTimeout: not a duration: "-1s" "#
@@ -402,31 +405,25 @@ import Testing
                 Manifests.orders + "\n---\n"
                     + Manifests.route(
                         """
-                        - filters: []
-                          retry: {}
-                          matches:
-                            - path: {type: RegularExpression, value: /a.*}
-                              queryParams: []
-                            - headers: [{type: RegularExpression, name: a, value: b}]
-                          timeouts: {backendRequest: 1s}
+                        - filters: [{type: ExtensionRef, extensionRef: {}}]
+                          sessionPersistence: {idleTimeout: 1h}
+                          timeouts: {backendReqest: 1s}
                           backendRefs: [{name: orders, filters: [], namespace: other}]
                         """
                     ),
-                "a.yaml:22:7: spec.rules[0].filters: not supported yet (allowed: one of matches, "
-                    + "backendRefs, timeouts)",
-                "a.yaml:23:7: spec.rules[0].retry: not supported yet (allowed: one of matches, "
-                    + "backendRefs, timeouts)",
-                "a.yaml:25:24: spec.rules[0].matches[0].path.type: not supported yet: "
-                    + #""RegularExpression" (allowed: Exact, PathPrefix)"#,
-                "a.yaml:26:11: spec.rules[0].matches[0].queryParams: not supported yet (allowed: "
-                    + "one of path, method, headers)",
-                "a.yaml:27:28: spec.rules[0].matches[1].headers[0].type: not supported yet: "
-                    + #""RegularExpression" (allowed: Exact)"#,
-                "a.yaml:28:18: spec.rules[0].timeouts.backendRequest: not supported yet (allowed: "
-                    + "one of request)",
-                "a.yaml:29:36: spec.rules[0].backendRefs[0].filters: not supported yet (allowed: "
-                    + "one of group, kind, name, namespace, port, weight)",
-                "a.yaml:29:60: spec.rules[0].backendRefs[0].namespace: another namespace is not "
+                "a.yaml:22:38: spec.rules[0].filters[0].extensionRef: not supported yet (allowed: "
+                    + "one of type, requestHeaderModifier, responseHeaderModifier, "
+                    + "requestRedirect, urlRewrite, requestMirror, cors)",
+                #"a.yaml:22:24: spec.rules[0].filters[0].type: unknown value: "ExtensionRef" "#
+                    + "(allowed: one of RequestHeaderModifier, ResponseHeaderModifier, "
+                    + "RequestRedirect, URLRewrite, RequestMirror, CORS)",
+                "a.yaml:23:28: spec.rules[0].sessionPersistence.idleTimeout: not supported yet "
+                    + "(allowed: one of sessionName, type, absoluteTimeout, cookieConfig)",
+                "a.yaml:24:18: spec.rules[0].timeouts.backendReqest: unknown field: backendReqest "
+                    + "(allowed: did you mean backendRequest? one of request, backendRequest)",
+                "a.yaml:25:36: spec.rules[0].backendRefs[0].filters: not supported yet (allowed: "
+                    + "one of group, kind, name, namespace, port, weight, subset)",
+                "a.yaml:25:60: spec.rules[0].backendRefs[0].namespace: another namespace is not "
                     + #"supported yet: "other" (allowed: default)"#
             ),
             Bad(
