@@ -71,6 +71,10 @@ targets += module(
     "Traffic",
     ["HTTP", "MeshModel", "RegularExpressions", "Time", "Bytes"]
 )
+targets += module(
+    "Simulation",
+    ["Traffic", "HTTP", "MeshModel", "Time", "Bytes"]
+)
 targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
 targets += module("DNS", ["Reactor", "MeshModel", "Time", "Bytes"])
 targets += module("ControlProtocol", ["MeshModel"])
@@ -102,14 +106,14 @@ targets += [
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
-            "Proxy", "ControlClient", "Admin", "Telemetry", "DNS", "MeshModel", "Reactor", "TLS",
-            "Time", "Bytes", "CLinux",
+            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel", "Reactor",
+            "TLS", "Time", "Bytes", "CLinux",
         ],
         swiftSettings: base
     ),
     .testTarget(
         name: "mesh-proxyTests",
-        dependencies: ["mesh-proxy", "Time"],
+        dependencies: ["mesh-proxy", "HTTP", "MeshModel", "Telemetry", "Time"],
         swiftSettings: base
     ),
     // The rules no compiler checks, over the whole tree.
@@ -138,6 +142,12 @@ if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
             path: "Tests/Benchmarks/Routing",
             swiftSettings: base
         ),
+        .executableTarget(
+            name: "bench-traffic",
+            dependencies: ["Traffic", "MeshModel", "Time"],
+            path: "Tests/Benchmarks/Traffic",
+            swiftSettings: base
+        ),
     ]
 }
 var dependencies: [Package.Dependency] = []
@@ -157,7 +167,7 @@ if !dataPlaneOnly {
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ]
     let controlPlane: [Target.Dependency] = [
-        "ControlProtocol", "MeshModel", "RegularExpressions",
+        "ControlProtocol", "MeshModel", "RegularExpressions", "Traffic", "Time",
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -186,7 +196,7 @@ if !dataPlaneOnly {
         .executableTarget(
             name: "meshctl",
             dependencies: [
-                "Controller", "ControlProtocol", "MeshModel",
+                "Controller", "ControlProtocol", "MeshModel", "Simulation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -6,6 +6,7 @@ import Proxy
 import Reactor
 import Telemetry
 import Time
+import Traffic
 
 /// What workers tell the control loop.
 enum FleetMessage: Sendable {
@@ -66,15 +67,19 @@ final class Fleet {
         control = Mailbox<FleetMessage>(capacity: 16_384)
         mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
         reader = try MailboxReader(loop: loop, mailbox: control) { [unowned self] in take($0) }
+        let shared = SharedTraffic(workers: count)
         for index in 0..<count {
             let sockets = WorkerSockets(
                 outbound: outbound.isEmpty ? nil : outbound[index],
                 inbound: inbound.isEmpty ? nil : inbound[index],
                 tcp: tcp.map { $0[index] }
             )
-            try start(index, configuration, sockets)
+            try start(index, configuration, sockets, shared)
         }
     }
+
+    /// How many workers there are.
+    var workerCount: Int { mailboxes.count }
 
     /// Posts `message` to every worker.
     func post(_ message: WorkerMessage) {
@@ -97,7 +102,8 @@ final class Fleet {
     private func start(
         _ index: Int,
         _ configuration: ProxyConfiguration,
-        _ sockets: WorkerSockets
+        _ sockets: WorkerSockets,
+        _ shared: SharedTraffic
     ) throws(ReactorError) {
         let mailbox = mailboxes[index]
         let control = control
@@ -108,6 +114,7 @@ final class Fleet {
                     settings: configuration,
                     sockets: sockets,
                     mailbox: mailbox,
+                    shared: shared,
                     writeLog: { control.post(.logLine($0)) }
                 )
             } catch {

@@ -45,6 +45,7 @@ final class Supervisor {
     private var meshApplied: WallTime?
     private var admin: AdminServer?
     private var names: Names?
+    private var trafficReporter: TrafficReporter?
     private var isReady = false
     private let drainTimer: CallbackTimer
     private let identityTimer: CallbackTimer
@@ -187,6 +188,10 @@ final class Supervisor {
         guard let directory = configuration.dataDirectory else {
             preconditionFailure("a configuration with a controller has a data directory")
         }
+        let reporter = TrafficReporter(loop: loop, fleet: fleet) { [unowned self] counts in
+            controlClient?.report(counts)
+        }
+        trafficReporter = reporter
         let instance = ByteBuffer()
         instance.append(hex: Clock.randomSeed(), digits: 16)
         let client = ControlClient(
@@ -209,6 +214,7 @@ final class Supervisor {
                     )
                 },
                 onSnapshot: { [unowned self] in use($0) },
+                onObserve: { reporter.observe($0) },
                 onStatus: { [unowned self] status in
                     if status.canServe(now: Clock.wall()) { becomeReady() }
                 },

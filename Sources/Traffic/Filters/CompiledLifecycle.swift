@@ -23,7 +23,7 @@ public struct CompiledLifecycle: Sendable {
             relations.append("deprecation")
         }
         if let sunset = lifecycle.sunset {
-            dates.append(CompiledField("Sunset", HTTPDate.text(unixSeconds: sunset)))
+            dates.append(CompiledField("Sunset", IMFFixdate.text(unixSeconds: sunset)))
             relations.append("sunset")
         }
         self.dates = dates

@@ -80,6 +80,6 @@ struct LifecycleTests {
         ] as [(Int64, String)]
     )
     func dates(_ seconds: Int64, _ text: String) {
-        #expect(HTTPDate.text(unixSeconds: seconds) == text)
+        #expect(IMFFixdate.text(unixSeconds: seconds) == text)
     }
 }
