@@ -52,7 +52,7 @@ public final class CompiledCORS: Sendable {
     private let exposeHeaders = FieldKey("Access-Control-Expose-Headers")
     private let allowCredentials = FieldKey("Access-Control-Allow-Credentials")
 
-    /// Compiles `policy`; names that are no tokens are left out.
+    /// Compiles `policy`.
     public init(_ policy: CORSPolicy) {
         takesAnyOrigin = policy.allowOrigins.contains(.any) && !policy.allowCredentials
         origins = ContiguousArray(
@@ -62,7 +62,7 @@ public final class CompiledCORS: Sendable {
                 case .exact(let text): .exact(serialized(text))
                 case .subdomains(let scheme, let domain):
                     .subdomains(
-                        start: ContiguousArray("\(scheme.lowercased())://".utf8),
+                        start: ContiguousArray("\(scheme)://".utf8),
                         end: [UInt8(ascii: ".")]
                             + serialized("\(scheme)://\(domain)")
                             .dropFirst(scheme.utf8.count + 3)
@@ -80,9 +80,7 @@ public final class CompiledCORS: Sendable {
         )
         headers = CompiledCORS.names(policy.allowHeaders, "Access-Control-Allow-Headers", policy)
         // With credentials a `*` is the name of a field that nobody has.
-        let names = policy.exposeHeaders.filter {
-            $0.isToken && !($0 == "*" && policy.allowCredentials)
-        }
+        let names = policy.exposeHeaders.filter { $0 != "*" || !policy.allowCredentials }
         exposed =
             names.isEmpty
             ? nil
@@ -92,10 +90,9 @@ public final class CompiledCORS: Sendable {
     }
 
     private static func names(_ names: [String], _ field: String, _ policy: CORSPolicy) -> Names {
-        let tokens = names.filter(\.isToken)
-        if tokens.isEmpty { return .none }
-        if policy.allowCredentials, tokens.contains("*") { return .requested(FieldKey(field)) }
-        return .field(CompiledField(field, tokens.joined(separator: ", ")))
+        if names.isEmpty { return .none }
+        if policy.allowCredentials, names.contains("*") { return .requested(FieldKey(field)) }
+        return .field(CompiledField(field, names.joined(separator: ", ")))
     }
 
     /// Whether `request` is a preflight, which is answered and not passed on.
@@ -229,12 +226,11 @@ public final class CompiledCORS: Sendable {
 /// What is echoed of a list of requested names.
 private let echoBytesMax = 4_096
 
-/// An origin as browsers write it: in lower case, without the usual port of its scheme.
+/// An origin as browsers write it: without the usual port of its scheme.
 private func serialized(_ origin: String) -> ContiguousArray<UInt8> {
-    let lower = origin.lowercased()
     for (scheme, port) in [("https://", ":443"), ("http://", ":80")]
-    where lower.hasPrefix(scheme) && lower.hasSuffix(port) {
-        return ContiguousArray(lower.dropLast(port.count).utf8)
+    where origin.hasPrefix(scheme) && origin.hasSuffix(port) {
+        return ContiguousArray(origin.dropLast(port.count).utf8)
     }
-    return ContiguousArray(lower.utf8)
+    return ContiguousArray(origin.utf8)
 }

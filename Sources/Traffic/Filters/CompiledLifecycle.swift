@@ -13,7 +13,7 @@ public struct CompiledLifecycle: Sendable {
     private let link: CompiledField?
     private let sunset: Int64
 
-    /// Compiles `lifecycle`; a link with bytes that no URL has is left out.
+    /// Compiles `lifecycle`.
     public init(_ lifecycle: APILifecycle) {
         var dates: ContiguousArray<CompiledField> = []
         var relations: [String] = []
@@ -28,9 +28,7 @@ public struct CompiledLifecycle: Sendable {
         }
         self.dates = dates
         sunset = lifecycle.sunset ?? .max
-        if let url = lifecycle.link, !relations.isEmpty, !url.isEmpty,
-            url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"<>\"".utf8.contains($0) })
-        {
+        if let url = lifecycle.link, !relations.isEmpty {
             // RFC 9745 §3, RFC 8594 §6.
             link = CompiledField("Link", "<\(url)>; rel=\"\(relations.joined(separator: " "))\"")
         } else {

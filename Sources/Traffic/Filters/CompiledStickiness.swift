@@ -33,14 +33,14 @@ public struct CompiledStickiness: Sendable {
     /// What stands behind the value in Set-Cookie.
     private let attributes: ContiguousArray<UInt8>
 
-    /// Compiles `stickiness`; nil when a cookie's name is none (RFC 6265 §4.1.1).
-    public init?(_ stickiness: Stickiness) {
+    /// Compiles `stickiness`; traps when a cookie's name is none (RFC 6265 §4.1.1).
+    public init(_ stickiness: Stickiness) {
         switch stickiness {
         case .header(let name):
             source = .header(FieldKey(name))
             attributes = []
         case .cookie(let name, let lifetime):
-            guard name.isToken else { return nil }
+            precondition(name.isToken)
             source = .cookie(ContiguousArray(name.utf8))
             // Not Secure: inside the mesh applications speak plain HTTP to their proxies. Not for
             // scripts, and not sent along by the forms of other sites.

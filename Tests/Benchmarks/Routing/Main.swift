@@ -2,7 +2,8 @@
 //
 //   export MESH_DATA_PLANE_ONLY=1 MESH_DATA_PLANE_BENCH=1
 //   swift build -c release --product bench-routing
-//   .build/release/bench-routing
+//   .build/release/bench-routing                            nanoseconds per match
+//   valgrind .build/release/bench-routing 1000              allocations: as many as with 2000
 
 import Bytes
 import HTTP
@@ -49,7 +50,9 @@ enum Benchmark {
                 report("\(mix)", count, matches) { table.match(heads[$0 & 63]) }
             }
         }
-        report("a pattern compiled", 1, 10_000) { pattern($0).text.utf8.count }
+        if CommandLine.arguments.count == 1 {
+            report("a pattern compiled", 1, 10_000) { pattern($0).text.utf8.count }
+        }
         let schedule = SplitSchedule(weights: [95, 5])
         report("split by ticket", 2, 10_000_000) { schedule.choice(ticket: UInt64($0)) }
         report("split by hash", 2, 10_000_000) { schedule.choice(hash: UInt64($0)) }
@@ -61,6 +64,8 @@ enum Benchmark {
         _ matches: Int,
         _ match: (Int) -> Int?
     ) {
+        let matches = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? matches
+        guard matches > 0 else { return }
         let before = Clock.monotonic()
         var found = 0
         for index in 0..<matches where match(index) != nil { found += 1 }

@@ -9,7 +9,7 @@ import Time
 struct StickinessTests {
     private func cookieHash(_ lines: [String], name: String = "sid") -> UInt64? {
         let head = request("/", fields: lines.map { ("Cookie", $0) })
-        return CompiledStickiness(.cookie(name: name, lifetime: nil))?.hash(head)
+        return CompiledStickiness(.cookie(name: name, lifetime: nil)).hash(head)
     }
 
     private func hash(_ text: String) -> UInt64 { Array(text.utf8).span.stableHash }
@@ -41,7 +41,7 @@ struct StickinessTests {
 
     @Test("a header sticks by its first value")
     func header() throws {
-        let stickiness = try #require(CompiledStickiness(.header("x-user")))
+        let stickiness = CompiledStickiness(.header("x-user"))
         #expect(
             stickiness.hash(request("/", fields: [("X-User", "u"), ("x-user", "v")])) == hash("u")
         )
@@ -54,9 +54,7 @@ struct StickinessTests {
     @Test("a new cookie is opaque, bounded in where it goes, and hashes as it will come back")
     func newCookie() throws {
         var random = FastRandom(seed: 1)
-        let stickiness = try #require(
-            CompiledStickiness(.cookie(name: "sid", lifetime: .seconds(3_600)))
-        )
+        let stickiness = CompiledStickiness(.cookie(name: "sid", lifetime: .seconds(3_600)))
         let fields = FieldBlock()
         let scratch = ByteBuffer()
         for _ in 0..<50 {
@@ -73,17 +71,14 @@ struct StickinessTests {
         #expect(scratch.isEmpty)
     }
 
-    @Test("without a lifetime the browser forgets it; a name that is none sets nothing")
+    @Test("without a lifetime the browser forgets it")
     func attributes() throws {
         var random = FastRandom(seed: 1)
-        let session = try #require(CompiledStickiness(.cookie(name: "sid", lifetime: nil)))
+        let session = CompiledStickiness(.cookie(name: "sid", lifetime: nil))
         let cookie = try #require(session.newCookie(random: &random))
         let fields = FieldBlock()
         session.append(cookie, to: fields, scratch: ByteBuffer())
         #expect(fields.lines[0].hasSuffix("; Path=/; HttpOnly; SameSite=Lax"))
-        for name in ["", "a b", "a;b", "a\r\nb", "a=b"] {
-            #expect(CompiledStickiness(.cookie(name: name, lifetime: nil)) == nil)
-        }
     }
 
     @Test("hashes of near values are far apart")
