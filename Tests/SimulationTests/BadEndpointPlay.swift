@@ -9,12 +9,16 @@ import Traffic
 extension Play {
     static func badEndpoint(_ random: inout FastRandom) throws -> Play {
         let time = random.number(3...10)
+        let algorithms: [LoadBalancing.Algorithm] = [
+            .peakEWMA, .peakEWMA, .leastRequest, .roundRobin,
+        ]
         let mesh = TestMesh(
             retry: RetryPolicy(
                 conditions: [.reset, .perTryTimeout],
                 statuses: [503],
                 perTryTimeout: .milliseconds(time * 12)
-            )
+            ),
+            balancing: LoadBalancing(algorithm: algorithms[random.number(0...3)])
         )
         let kinds: [EndpointFault.Kind] = [
             .errors(share: .all, status: 503, grpcCode: 14), .slow(factor: 20), .blackHole, .refuse,
