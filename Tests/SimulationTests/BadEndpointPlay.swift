@@ -81,7 +81,9 @@ struct BadEndpoint {
         if failures >= 0.01 { broken.append("\(failures) of the requests fail after a second") }
         let use = share(from: from + .seconds(2), to: until)
         // A fifth of what the others have: what is only slow still answers now and then.
-        if use > 1 / 15 { broken.append("the bad endpoint still has \(use) of the requests after 2 s") }
+        if use > 1 / 15 {
+            broken.append("the bad endpoint still has \(use) of the requests after 2 s")
+        }
         broken += absence() + herd()
         return broken
     }
