@@ -113,7 +113,7 @@ targets += [
     ),
     .testTarget(
         name: "mesh-proxyTests",
-        dependencies: ["mesh-proxy", "MeshModel", "Telemetry", "Time"],
+        dependencies: ["mesh-proxy", "HTTP", "MeshModel", "Telemetry", "Time"],
         swiftSettings: base
     ),
     // The rules no compiler checks, over the whole tree.
@@ -167,7 +167,7 @@ if !dataPlaneOnly {
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ]
     let controlPlane: [Target.Dependency] = [
-        "ControlProtocol", "MeshModel", "Traffic", "Time",
+        "ControlProtocol", "MeshModel", "RegularExpressions", "Traffic", "Time",
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "Crypto", package: "swift-crypto"),
