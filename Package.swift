@@ -180,7 +180,7 @@ if !dataPlaneOnly {
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Yams", package: "Yams"),
     ]
-    targets += module("Controller", controlPlane)
+    targets += module("Controller", controlPlane, tests: ["Simulation"])
     targets += [
         .executableTarget(
             name: "mesh-controller",
