@@ -106,7 +106,8 @@ targets += [
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
-            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel", "Reactor",
+            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel",
+            "Reactor",
             "TLS", "Time", "Bytes", "CLinux",
         ],
         swiftSettings: base
