@@ -106,7 +106,8 @@ targets += [
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
-            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel", "Reactor",
+            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel",
+            "Reactor",
             "TLS", "Time", "Bytes", "CLinux",
         ],
         swiftSettings: base
@@ -180,7 +181,7 @@ if !dataPlaneOnly {
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Yams", package: "Yams"),
     ]
-    targets += module("Controller", controlPlane)
+    targets += module("Controller", controlPlane, tests: ["Simulation"])
     targets += [
         .executableTarget(
             name: "mesh-controller",

@@ -9,12 +9,16 @@ import Traffic
 extension Play {
     static func badEndpoint(_ random: inout FastRandom) throws -> Play {
         let time = random.number(3...10)
+        let algorithms: [LoadBalancing.Algorithm] = [
+            .peakEWMA, .peakEWMA, .leastRequest, .roundRobin,
+        ]
         let mesh = TestMesh(
             retry: RetryPolicy(
                 conditions: [.reset, .perTryTimeout],
                 statuses: [503],
                 perTryTimeout: .milliseconds(time * 12)
-            )
+            ),
+            balancing: LoadBalancing(algorithm: algorithms[random.number(0...3)])
         )
         let kinds: [EndpointFault.Kind] = [
             .errors(share: .all, status: 503, grpcCode: 14), .slow(factor: 20), .blackHole, .refuse,
@@ -77,7 +81,9 @@ struct BadEndpoint {
         if failures >= 0.01 { broken.append("\(failures) of the requests fail after a second") }
         let use = share(from: from + .seconds(2), to: until)
         // A fifth of what the others have: what is only slow still answers now and then.
-        if use > 1 / 15 { broken.append("the bad endpoint still has \(use) of the requests after 2 s") }
+        if use > 1 / 15 {
+            broken.append("the bad endpoint still has \(use) of the requests after 2 s")
+        }
         broken += absence() + herd()
         return broken
     }

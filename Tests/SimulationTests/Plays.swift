@@ -171,7 +171,9 @@ extension Play {
             ejectedMax: random.percent(0...100),
             panicBelow: random.percent(0...100)
         )
-        let algorithms: [LoadBalancing.Algorithm] = [.peakEWMA, .leastRequest, .roundRobin, .random]
+        let algorithms: [LoadBalancing.Algorithm] = [
+            .peakEWMA, .leastRequest, .roundRobin, .random,
+        ]
         let mesh = TestMesh(
             endpoints: endpoints,
             retry: RetryPolicy(
@@ -230,7 +232,8 @@ extension Play {
             .errors(share: random.percent(10...100), status: 503, grpcCode: 14),
             .errors(share: random.percent(10...100), status: 500, grpcCode: 13),
             .slow(factor: Double(random.number(2...50))), .blackHole, .refuse, .crash,
-            .applicationDown, .overload(share: random.percent(10...100), retryAfter: .milliseconds(50)),
+            .applicationDown,
+            .overload(share: random.percent(10...100), retryAfter: .milliseconds(50)),
         ]
         let from = random.number(0...5_000)
         return EndpointFault(

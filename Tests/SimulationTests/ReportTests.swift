@@ -29,9 +29,10 @@ import Time
 
     @Test("A summary counts ends, and latencies of successes alone")
     func summary() {
-        let requests = (1...100).map { request($0, .succeeded) } + [
-            request(9_000, .failed), request(9_000, .abandoned),
-        ]
+        let requests =
+            (1...100).map { request($0, .succeeded) } + [
+                request(9_000, .failed), request(9_000, .abandoned),
+            ]
         let summary = RunSummary(requests)
         #expect(summary.requests == 102 && summary.succeeded == 100)
         #expect(summary.failed == 1 && summary.abandoned == 1)

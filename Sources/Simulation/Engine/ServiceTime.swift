@@ -75,7 +75,7 @@ func power(_ value: Double) -> Double {
     return Double(sign: .plus, exponent: Int(exponent), significand: sum)
 }
 
-/// The normal distribution's quantile by P. J. Acklam's approximation, relative error below 1.2e-9.
+/// The normal distribution's quantile by Acklam's approximation, relative error below 1.2e-9.
 func normalQuantile(_ share: Double) -> Double {
     precondition(share > 0 && share < 1)
     if share > 0.5 { return -normalQuantile(1 - share) }

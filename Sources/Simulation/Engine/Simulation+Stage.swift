@@ -137,7 +137,8 @@ extension Simulation {
     private func scheduleChanges() {
         for (number, change) in changes.enumerated() {
             let spread = change.spread.nanoseconds / UInt64(scenario.workers)
-            for worker in workers where worker.proxy.snapshot?.workload == change.snapshot.workload {
+            for worker in workers where worker.proxy.snapshot?.workload == change.snapshot.workload
+            {
                 let time = (Simulation.start + change.at)
                     .advanced(byNanoseconds: spread * UInt64(worker.index))
                 queue.add(

@@ -25,9 +25,11 @@ public struct SimulationError: Error, Sendable, Equatable, CustomStringConvertib
 
 /// A new snapshot for all proxies of a workload.
 public struct ConfigurationChange: Sendable {
+    /// When the first worker takes it up, from the start.
     public let at: Duration
     /// From the first worker that takes it up to the last.
     public let spread: Duration
+    /// What it says.
     public let snapshot: MeshSnapshot
 
     /// Makes a change.

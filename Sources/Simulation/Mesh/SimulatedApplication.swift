@@ -25,12 +25,10 @@ struct Answer: Equatable {
     var retryAfterNanoseconds: UInt64?
 
     static let ok = Answer(status: 200)
-    /// The sidecar's own answer when it reaches no application; see `Proxy/Exchange/LocalReply.swift`.
-    static let connectFailed = Answer(
-        status: 503,
-        grpcCode: 14,
-        retryAfterNanoseconds: 1_000_000_000
-    )
+    /// The sidecar's own answer when it reaches no application, as `Proxy/Exchange/LocalReply.swift`.
+    ///
+    /// With a `Retry-After` it would say "too much to do", and the endpoint would never be ejected.
+    static let connectFailed = Answer(status: 503, grpcCode: 14)
     /// A bound of the proxy is reached.
     static let tooMany = Answer(
         status: 503,

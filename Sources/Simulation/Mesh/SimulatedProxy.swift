@@ -224,7 +224,9 @@ final class SimulatedCluster {
     private static func address(of proxy: SimulatedProxy) -> SocketAddress {
         var bytes = [UInt8](repeating: 0, count: 16)
         bytes[0] = 1
-        for byte in 0..<4 { bytes[15 - byte] = UInt8(truncatingIfNeeded: proxy.index >> (8 * byte)) }
+        for byte in 0..<4 {
+            bytes[15 - byte] = UInt8(truncatingIfNeeded: proxy.index >> (8 * byte))
+        }
         return SocketAddress(addressBytes: bytes, port: 1)
     }
 }

@@ -5,8 +5,11 @@ public import MeshModel
 /// Without means: no retries, hedges or fallbacks, no ejection, no health checks, no limits but those
 /// on numbers, endpoints in turn. Routes, weights and timeouts are the same.
 public struct Comparison: Sendable, Equatable, Codable {
+    /// What chance followed from, both times.
     public let seed: UInt64
+    /// The run with the snapshots' policies.
     public let withPolicy: RunReport
+    /// The run without any.
     public let withoutPolicy: RunReport
 
     /// Plays a scenario twice; callers do the same both times.

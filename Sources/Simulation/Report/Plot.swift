@@ -146,7 +146,8 @@ extension Comparison {
             )
         }
         for run in runs {
-            for (part, style) in [(\RunSummary.p50Milliseconds, "thin"), (\.p99Milliseconds, "series")] {
+            let parts = [(\RunSummary.p50Milliseconds, "thin"), (\.p99Milliseconds, "series")]
+            for (part, style) in parts {
                 canvas.polyline(
                     run.report.timeline.compactMap { point in
                         point.summary[keyPath: part].map {

@@ -6,8 +6,11 @@ import Traffic
 
 /// What a whole run came to, or one load of it.
 public struct RunSummary: Sendable, Equatable, Codable {
+    /// All of them.
     public let requests: Int
+    /// Requests that were answered, if only with a mistake of the caller's.
     public let succeeded: Int
+    /// Requests answered with 5xx, 429 or a gRPC error, and those that were never answered.
     public let failed: Int
     /// Requests whose callers left.
     public let abandoned: Int
@@ -15,6 +18,7 @@ public struct RunSummary: Sendable, Equatable, Codable {
     public let successRate: Double
     /// Latency of successes; nil when there are none.
     public let p50Milliseconds: Double?
+    /// The same for the slowest hundredth.
     public let p99Milliseconds: Double?
 
     /// Counts requests.
@@ -39,17 +43,23 @@ public struct RunSummary: Sendable, Equatable, Codable {
 
 /// What the proxies of one workload, or of one endpoint, did for one cluster.
 public struct UpstreamSummary: Sendable, Equatable, Codable {
+    /// The caller's service, or the endpoint's place.
     public let proxy: String
+    /// Whom it called.
     public let cluster: String
+    /// Exchanges that came to the cluster.
     public let received: Int
     /// Requests that reached an endpoint.
     public let sent: Int
+    /// Attempts after a failed one.
     public let retries: Int
+    /// Attempts beside a slow one.
     public let hedges: Int
     /// Retries that were not made, by reason.
     public let refused: [String: Int]
-    /// Endpoints set aside and taken back, each counted once for each worker.
+    /// Endpoints set aside, each counted once for each worker.
     public let ejections: Int
+    /// Endpoints taken back, counted alike.
     public let restorations: Int
 }
 
@@ -57,16 +67,21 @@ public struct UpstreamSummary: Sendable, Equatable, Codable {
 public struct TimelinePoint: Sendable, Equatable, Codable {
     /// Middle of the part, from the start.
     public let seconds: Double
+    /// What came of the requests that began in it.
     public let summary: RunSummary
 }
 
 /// One run, counted.
 public struct RunReport: Sendable, Equatable, Codable {
+    /// All requests of all callers.
     public let total: RunSummary
     /// In the order of the scenario's callers.
     public let loads: [RunSummary]
+    /// One for each proxy's name and cluster.
     public let upstream: [UpstreamSummary]
+    /// Local replies by cause.
     public let localReplies: [String: Int]
+    /// Parts of the run without a request are left out.
     public let timeline: [TimelinePoint]
 
     /// Counts a run of a scenario.

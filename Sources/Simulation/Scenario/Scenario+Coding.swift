@@ -29,7 +29,10 @@ extension Scenario {
             field.array(count: SimulationLimits.callers) { CallerLoad.decode($0, workload) }
         }
         let applications = object.optional("applications", default: []) { field in
-            field.array(count: 0...SimulationLimits.applicationsMax, of: ApplicationBehaviour.decode)
+            field.array(
+                count: 0...SimulationLimits.applicationsMax,
+                of: ApplicationBehaviour.decode
+            )
         }
         let faults = object.optional("faults", default: []) { field in
             field.array(count: 0...SimulationLimits.faultsMax, of: EndpointFault.decode)
@@ -186,7 +189,8 @@ extension SimulatedRequest {
         guard isValid else {
             cursor.report(
                 "not valid",
-                allowed: "/ and visible ASCII without #, up to \(MeshModel.Limits.pathBytesMax) bytes"
+                allowed: "/ and visible ASCII without #, "
+                    + "up to \(MeshModel.Limits.pathBytesMax) bytes"
             )
             return nil
         }

@@ -63,9 +63,11 @@ public struct CallerLoad: Sendable, Equatable {
     public let instances: Int
     /// What is asked.
     public let request: SimulatedRequest
+    /// When requests come.
     public let arrivals: Arrivals
-    /// When the load begins and ends, from the start; `until` nil: with the scenario.
+    /// When the load begins, from the start.
     public let from: Duration
+    /// When it ends; nil: with the scenario.
     public let until: Duration?
     /// How long the caller gives the mesh; sent along as the request's deadline.
     public let timeout: Duration?
@@ -101,6 +103,7 @@ public struct CallerLoad: Sendable, Equatable {
         self.leaving = leaving
     }
 
+    /// Part by part.
     public static func == (left: CallerLoad, right: CallerLoad) -> Bool {
         left.workload == right.workload && left.instances == right.instances
             && left.request == right.request && left.arrivals == right.arrivals
@@ -112,13 +115,17 @@ public struct CallerLoad: Sendable, Equatable {
 
 /// A request as an application writes it.
 public struct SimulatedRequest: Sendable, Equatable {
+    /// What decides, among others, whether it may be repeated.
     public let method: Method
-    /// A service's host name, with its port when that is not the only one.
+    /// A service's host name.
     public let host: String
+    /// Its port when it has several.
     public let port: UInt16?
     /// With the query, if any.
     public let path: String
+    /// What else it says.
     public let headers: [HeaderModifier.Field]
+    /// Whether it is a gRPC call.
     public let isGRPC: Bool
 
     /// Makes a request; traps when a part breaks its syntax.
@@ -149,6 +156,7 @@ public struct ApplicationBehaviour: Sendable, Equatable {
     public let service: String
     /// One of its endpoints; nil: all that are not named by another behaviour.
     public let endpoint: EndpointTarget?
+    /// How long it works on a request.
     public let serviceTime: ServiceTime
     /// Requests worked on at once; nil: any number.
     public let concurrency: Int?
@@ -187,6 +195,7 @@ public struct ApplicationBehaviour: Sendable, Equatable {
 
 /// What is wrong with a service's endpoints for some time.
 public struct EndpointFault: Sendable, Equatable {
+    /// What is wrong.
     public enum Kind: Sendable, Equatable {
         /// A share of the requests is answered with `status`, in gRPC with `grpcCode`, at once.
         case errors(share: Share, status: Int, grpcCode: Int)
@@ -208,9 +217,11 @@ public struct EndpointFault: Sendable, Equatable {
     public let service: String
     /// Nil: all of them.
     public let endpoint: EndpointTarget?
+    /// When it begins, from the start.
     public let from: Duration
     /// Nil: to the end.
     public let until: Duration?
+    /// What is wrong.
     public let kind: Kind
 
     /// Makes a fault; traps when a part is out of range.
@@ -225,7 +236,8 @@ public struct EndpointFault: Sendable, Equatable {
         precondition(from >= .zero && (until.map { $0 > from } ?? true))
         switch kind {
         case .errors(_, let status, let code):
-            precondition(MeshModel.Limits.retryStatus.contains(status) && MeshModel.Limits.grpcFailure.contains(code))
+            precondition(MeshModel.Limits.retryStatus.contains(status))
+            precondition(MeshModel.Limits.grpcFailure.contains(code))
         case .slow(let factor): precondition(SimulationLimits.slowness.contains(factor))
         case .blackHole, .refuse, .crash, .applicationDown, .overload: break
         }
