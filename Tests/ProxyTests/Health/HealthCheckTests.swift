@@ -22,7 +22,7 @@ struct HealthCheckTests {
         let bench = try ProxyBench()
         let application = try bench.application()
         application.answerEach(with: good)
-        try bench.check(.http(path: "/health?deep=1"), [application.socketAddress])
+        try bench.check(.http(path: "/health/deep"), [application.socketAddress])
         let first = try bench.accepted(application)
         let third = try bench.accepted(application, 3)
         try bench.loop.until { first.isOver && third.isOver }
@@ -34,7 +34,7 @@ struct HealthCheckTests {
         try bench.loop.until { open.text.hasSuffix("\r\n\r\n") }
         let host = application.socketAddress
         #expect(
-            open.text == "GET /health?deep=1 HTTP/1.1\r\nHost: \(host)\r\n"
+            open.text == "GET /health/deep HTTP/1.1\r\nHost: \(host)\r\n"
                 + "User-Agent: mesh-health-check\r\n\r\n"
         )
         try bench.finish()
