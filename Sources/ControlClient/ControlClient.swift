@@ -12,7 +12,7 @@
 // - there is at most one connection, and one timer that wakes at the earliest thing due.
 
 internal import ControlProtocol
-internal import MeshModel
+public import MeshModel
 public import Reactor
 internal import TLS
 public import Time
@@ -56,6 +56,8 @@ public final class ControlClient: TimerTarget {
     private var phase = ControlPhase.starting
     private var published: ControlStatus?
     private var loggedFailure: String?
+    /// Whether the controller of the present stream observes anything.
+    private var isObserved = false
 
     /// How we stand with the controller.
     public private(set) var status = ControlStatus()
@@ -98,6 +100,15 @@ public final class ControlClient: TimerTarget {
     public func report(_ phase: ControlPhase) {
         self.phase = phase
         sendStatus()
+    }
+
+    /// Tells the controller the numbers of what it observes; without a stream they are lost, which
+    /// numbers that only rise can bear.
+    public func report(_ counts: [TrafficCount]) {
+        guard isObserved, case .open(let connection, let session) = link, session.isSubscribed,
+            counts.count <= StreamLimits.watchesMax
+        else { return }
+        connection.send(.traffic(counts))
     }
 
     /// Closes the stream; nothing is called afterwards.
@@ -257,6 +268,8 @@ public final class ControlClient: TimerTarget {
         if pending != nil, held != nil { renewal?.failed(now: wallClock(), using: &generator) }
         pending = nil
         link = .waiting(until: loop.now + wait)
+        // The next stream begins unobserved.
+        observe([])
         if status.isConnected {
             status.isConnected = false
             status.changed = wallClock()
@@ -293,6 +306,7 @@ public final class ControlClient: TimerTarget {
         case .send(let message): connection.send(message)
         case .apply(let offer): apply(offer, from: connection)
         case .install(let issued): install(issued, from: connection)
+        case .observe(let watches): observe(watches)
         case .refused(let request, let reason): refused(request, reason, on: connection)
         case .close(let failure): connection.end("\(failure)")
         }
@@ -324,6 +338,12 @@ public final class ControlClient: TimerTarget {
     private func drop(_ connection: ControlConnection, _ reason: String, retryIn wait: Duration) {
         failed(reason, .error, retryIn: wait)
         connection.end(reason)
+    }
+
+    private func observe(_ watches: [TrafficWatch]) {
+        guard isObserved || !watches.isEmpty else { return }
+        isObserved = !watches.isEmpty
+        callbacks.onObserve(watches)
     }
 
     private func sendStatus() {

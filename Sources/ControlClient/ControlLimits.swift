@@ -1,5 +1,9 @@
+internal import ControlProtocol
+
 /// Every bound of the control client.
 public enum ControlLimits {
+    /// Time between two reports of observed traffic.
+    public static var trafficInterval: Duration { StreamLimits.trafficInterval }
     /// From dialling to the end of the TLS handshake.
     static let connectTimeout = Duration.seconds(5)
     /// From a request for a certificate to its answer.

@@ -7,6 +7,7 @@
 // - after `close` nothing more comes out.
 
 internal import ControlProtocol
+internal import MeshModel
 internal import Time
 
 /// Why a session was given up.
@@ -35,6 +36,8 @@ struct ControlSession {
         case apply(SnapshotOffer)
         /// Put this certificate into use; the request it answers is no longer open.
         case install(IssuedIdentity)
+        /// Report the numbers of these from now on, and at once.
+        case observe([TrafficWatch])
         /// A request was refused.
         case refused(RefusedRequest, reason: String)
         /// Close the connection.
@@ -116,6 +119,9 @@ struct ControlSession {
         case .digest(let reference):
             guard isSubscribed else { return close(.unexpected("a digest")) }
             return receiver.receive(digest: reference).map { [.send($0)] } ?? []
+        case .observe(let watches):
+            guard isSubscribed else { return close(.unexpected("an observation")) }
+            return [.observe(watches)]
         }
     }
 

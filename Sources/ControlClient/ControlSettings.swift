@@ -54,20 +54,25 @@ public struct ControlCallbacks {
     public var onIdentity: (TLSIdentity, _ trustBundle: [String], TrustDomain) -> Void
     /// A validated snapshot came into force.
     public var onSnapshot: (MeshSnapshot) -> Void
+    /// The controller wants the numbers of these from now on, told at once and then every
+    /// `ControlLimits.trafficInterval`; none: no more.
+    public var onObserve: ([TrafficWatch]) -> Void
     /// The status changed.
     public var onStatus: (ControlStatus) -> Void
     /// A line for the log: message, then fields in order.
     public var log: (ControlLogLevel, String, [(name: String, value: String)]) -> Void
 
-    /// Holds all four.
+    /// Holds all five.
     public init(
         onIdentity: @escaping (TLSIdentity, _ trustBundle: [String], TrustDomain) -> Void,
         onSnapshot: @escaping (MeshSnapshot) -> Void,
+        onObserve: @escaping ([TrafficWatch]) -> Void = { _ in },
         onStatus: @escaping (ControlStatus) -> Void,
         log: @escaping (ControlLogLevel, String, [(name: String, value: String)]) -> Void
     ) {
         self.onIdentity = onIdentity
         self.onSnapshot = onSnapshot
+        self.onObserve = onObserve
         self.onStatus = onStatus
         self.log = log
     }

@@ -17,6 +17,7 @@ extension ClientMessage {
                 node.object(["csr"])?.text("csr", StreamLimits.requestBytesMax)
                     .map { .renew(certificateSigningRequest: $0) }
             case "status": decodeStatus(node)
+            case "traffic": decodeTraffic(node)
             case "ping": node.object([]).map { _ in .ping }
             case "pong": node.object([]).map { _ in .pong }
             default: node.unknownType()
@@ -56,6 +57,9 @@ extension ClientMessage {
                 json.field("type", "status")
                 json.field("phase", status.phase.rawValue)
                 json.field("certificateNotAfter", status.certificateNotAfter)
+            case .traffic(let counts):
+                json.field("type", "traffic")
+                json.field("counts") { $0.array(counts) { json, count in json.count(count) } }
             case .ping: json.field("type", "ping")
             case .pong: json.field("type", "pong")
             }
@@ -128,6 +132,7 @@ extension ControllerMessage {
             case "refused": decodeRefused(node)
             case "snapshot": decodeSnapshot(node)
             case "digest": node.object(["version", "checksum"])?.reference().map(Self.digest)
+            case "observe": decodeObserve(node)
             case "ping": node.object([]).map { _ in .ping }
             case "pong": node.object([]).map { _ in .pong }
             default: node.unknownType()
@@ -162,6 +167,9 @@ extension ControllerMessage {
             case .digest(let reference):
                 json.field("type", "digest")
                 json.reference(reference)
+            case .observe(let watches):
+                json.field("type", "observe")
+                json.field("watches") { $0.array(watches) { json, watch in json.watch(watch) } }
             case .ping: json.field("type", "ping")
             case .pong: json.field("type", "pong")
             }
@@ -209,7 +217,7 @@ extension ControllerMessage {
 }
 
 /// A message's object, its "type" already read.
-private struct MessageNode {
+struct MessageNode {
     let cursor: ConfigCursor
 
     func object(_ fields: [String]) -> MessageObject? {
@@ -222,7 +230,7 @@ private struct MessageNode {
     }
 }
 
-private struct MessageObject {
+struct MessageObject {
     let object: ObjectCursor
 
     /// What a peer holds; a struct, since "nothing" is a valid answer and nil means an error.

@@ -38,6 +38,9 @@ public enum ClientMessage: Sendable, Equatable {
     case renew(certificateSigningRequest: String)
     /// Reports what changed since hello.
     case status(ProxyStatus)
+    /// The numbers of what the controller observes; at once, then every
+    /// `StreamLimits.trafficInterval`, and only while something is observed.
+    case traffic([TrafficCount])
     /// Asks for a pong.
     case ping
     /// Answers a ping.
@@ -54,6 +57,9 @@ public enum ControllerMessage: Sendable, Equatable {
     case snapshot(SnapshotOffer)
     /// Anti-entropy: what the proxy should hold by now.
     case digest(SnapshotReference)
+    /// What the proxy is to report the numbers of, in place of what it was before; nothing after
+    /// hello.
+    case observe([TrafficWatch])
     /// Asks for a pong.
     case ping
     /// Answers a ping.

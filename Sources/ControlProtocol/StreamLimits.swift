@@ -14,6 +14,11 @@ public enum StreamLimits {
     public static let reasonBytesMax = 2048
     /// Certificates in a chain or trust bundle.
     public static let certificatesMax = 16
+    /// Parts of a proxy's traffic that are observed at once: both sides of 32 canaries; their numbers
+    /// fit in `clientFrameBytesMax`.
+    public static let watchesMax = 64
+    /// Time between two reports of what is observed.
+    public static let trafficInterval = Duration.seconds(1)
     /// Silence after which a digest tells the proxy what it should hold.
     public static let digestInterval = Duration.seconds(30)
     /// Shortest time between two sendings of one snapshot, whatever the proxy asks for.

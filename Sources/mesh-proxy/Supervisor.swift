@@ -45,6 +45,7 @@ final class Supervisor {
     private var meshApplied: WallTime?
     private var admin: AdminServer?
     private var names: Names?
+    private var trafficReporter: TrafficReporter?
     private var isReady = false
     private let drainTimer: CallbackTimer
     private let identityTimer: CallbackTimer
@@ -138,9 +139,19 @@ final class Supervisor {
             drain: { [unowned self] in
                 log.line(.info, "draining", [("reason", "POST /drain")])
                 beginDrain(propagation: configuration.drain.propagation)
+            },
+            explain: { [unowned self] id, completion in
+                explain(id) { completion($0) }
             }
         )
         announce("admin", socket.address)
+    }
+
+    private func explain(_ id: String, _ completion: @escaping ([AdminExplanation]) -> Void) {
+        guard let fleet else { return completion([]) }
+        fleet.find(id) { [unowned self] found in
+            completion(found.map { AdminExplanation($0, mesh: mesh) })
+        }
     }
 
     private func gatherReports(_ completion: @escaping (AdminSnapshot) -> Void) {
@@ -187,6 +198,10 @@ final class Supervisor {
         guard let directory = configuration.dataDirectory else {
             preconditionFailure("a configuration with a controller has a data directory")
         }
+        let reporter = TrafficReporter(loop: loop, fleet: fleet) { [unowned self] counts in
+            controlClient?.report(counts)
+        }
+        trafficReporter = reporter
         let instance = ByteBuffer()
         instance.append(hex: Clock.randomSeed(), digits: 16)
         let client = ControlClient(
@@ -209,6 +224,7 @@ final class Supervisor {
                     )
                 },
                 onSnapshot: { [unowned self] in use($0) },
+                onObserve: { reporter.observe($0) },
                 onStatus: { [unowned self] status in
                     if status.canServe(now: Clock.wall()) { becomeReady() }
                 },

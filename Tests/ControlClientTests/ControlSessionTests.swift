@@ -74,6 +74,21 @@ import Time
         }
     }
 
+    @Test("what is to be observed is handed on; before the subscription it is out of turn")
+    func observe() throws {
+        let watch = try #require(
+            TrafficWatch(name: "a", service: "orders", cluster: "orders", routes: ["orders"])
+        )
+        var session = try subscribed()
+        #expect(session.receive(.observe([watch]), now: start) == [.observe([watch])])
+        #expect(session.receive(.observe([]), now: start) == [.observe([])])
+        var enrolling = enrolling()
+        #expect(
+            enrolling.receive(.observe([watch]), now: start)
+                == [.close(.unexpected("an observation"))]
+        )
+    }
+
     @Test("a digest of something else asks for a resync, the right one for nothing")
     func digest() throws {
         let held = try reference(3, "a")

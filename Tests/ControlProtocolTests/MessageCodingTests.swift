@@ -31,6 +31,7 @@ struct MessageCodingTests {
             .resync(holding: held), .resync(holding: nil),
             .renew(certificateSigningRequest: "csr"),
             .status(ProxyStatus(phase: .draining, certificateNotAfter: 5)), .ping, .pong,
+            .traffic([]), .traffic([try count("orders.default-1-canary")]),
         ]
         for message in messages {
             #expect(try ClientMessage.decode(Self.payload(message.frame())) == message)
@@ -51,7 +52,7 @@ struct MessageCodingTests {
         let offer = SnapshotOffer(reference: try reference(7, body), previous: 3, body: body)
         let messages: [ControllerMessage] = [
             .issued(identity), .refused(request: .enrol, reason: "expired"), .snapshot(offer),
-            .digest(try reference(7)), .ping, .pong,
+            .digest(try reference(7)), .ping, .pong, .observe([]), .observe([try watch()]),
         ]
         for message in messages {
             let frame = try #require(message.frame())
@@ -64,6 +65,103 @@ struct MessageCodingTests {
         let body = String(repeating: "a", count: StreamLimits.frameBytesMax)
         let offer = SnapshotOffer(reference: try reference(1), previous: 0, body: body)
         #expect(ControllerMessage.snapshot(offer).frame() == nil)
+    }
+
+    @Test("The largest report a proxy can make fits in its frame")
+    func largestTraffic() throws {
+        let name = String(repeating: "n", count: Limits.nameBytesMax)
+        let largest = try #require(
+            TrafficCount(
+                name: name,
+                requests: .max,
+                failures: .max,
+                nanoseconds: .max,
+                buckets: Array(repeating: .max, count: TrafficCount.bucketCount)
+            )
+        )
+        let message = ClientMessage.traffic(
+            Array(repeating: largest, count: StreamLimits.watchesMax)
+        )
+        #expect(message.frame().count <= StreamLimits.clientFrameBytesMax)
+        #expect(try ClientMessage.decode(Self.payload(message.frame())) == message)
+    }
+
+    @Test(
+        "Malformed numbers of traffic are refused with a reason that names the fault",
+        arguments: [
+            (#""requests":1,"failures":2,"nanoseconds":0,"buckets":\#(zeros)"#, "failures"),
+            (#""requests":-1,"failures":0,"nanoseconds":0,"buckets":\#(zeros)"#, "requests"),
+            (#""requests":1,"failures":0,"buckets":\#(zeros)"#, "nanoseconds"),
+            (#""requests":1,"failures":0,"nanoseconds":0,"buckets":[0,0]"#, "buckets"),
+            (#""requests":1,"failures":0,"nanoseconds":0,"buckets":[1.5]"#, "buckets"),
+            (#""requests":1,"failures":0,"nanoseconds":0,"buckets":\#(zeros),"x":1"#, "x"),
+        ]
+    )
+    func malformedTraffic(numbers: String, names fault: String) {
+        let json = #"{"type":"traffic","counts":[{"name":"a",\#(numbers)}]}"#
+        do {
+            let message = try ClientMessage.decode(Array(json.utf8))
+            Issue.record("accepted as \(message)")
+        } catch {
+            #expect(error.description.contains(fault), "\(error)")
+        }
+    }
+
+    private static let zeros =
+        "[\(repeatElement("0", count: TrafficCount.bucketCount).joined(separator: ","))]"
+
+    @Test("More parts of traffic than may be observed are refused on both sides")
+    func tooManyWatches() throws {
+        let counts = Array(repeating: try count("a"), count: StreamLimits.watchesMax + 1)
+        #expect(throws: ConfigErrors.self) {
+            try ClientMessage.decode(Self.payload(ClientMessage.traffic(counts).frame()))
+        }
+        let watches = Array(repeating: try watch(), count: StreamLimits.watchesMax + 1)
+        let frame = try #require(ControllerMessage.observe(watches).frame())
+        #expect(throws: ConfigErrors.self) {
+            try ControllerMessage.decode(Self.payload(frame))
+        }
+    }
+
+    @Test(
+        "Names that could not stand in a metric are refused in what is to be observed",
+        arguments: [
+            #"{"name":"","service":"s","cluster":"c","routes":[]}"#,
+            #"{"name":"n","service":"a b","cluster":"c","routes":[]}"#,
+            #"{"name":"n","service":"s","cluster":"c","routes":["\n"]}"#,
+            #"{"name":"n","service":"s","routes":[]}"#,
+            #"{"name":"n","service":"s","cluster":"c","routes":"all"}"#,
+        ]
+    )
+    func malformedWatch(json: String) {
+        #expect(throws: ConfigErrors.self) {
+            try ControllerMessage.decode(
+                Array(#"{"type":"observe","watches":[\#(json)]}"#.utf8)
+            )
+        }
+    }
+
+    private func count(_ name: String) throws -> TrafficCount {
+        try #require(
+            TrafficCount(
+                name: name,
+                requests: 411,
+                failures: 36,
+                nanoseconds: 5_000_000_000,
+                buckets: (0..<UInt64(TrafficCount.bucketCount)).map { $0 }
+            )
+        )
+    }
+
+    private func watch() throws -> TrafficWatch {
+        try #require(
+            TrafficWatch(
+                name: "orders.default-1-canary",
+                service: "orders.default",
+                cluster: "orders-v2.default",
+                routes: ["orders", "orders/0"]
+            )
+        )
     }
 
     @Test("A reason over the bound is cut, so that it is accepted")
@@ -156,6 +254,8 @@ struct MessageCodingTests {
             Self.payload(ClientMessage.ack(try reference(7)).frame()),
             Self.payload(ClientMessage.nack(version: 3, reason: "\u{1f600}é").frame()),
             Self.payload(try #require(ControllerMessage.issued(identity).frame())),
+            Self.payload(ClientMessage.traffic([try count("a"), try count("b")]).frame()),
+            Self.payload(try #require(ControllerMessage.observe([try watch()]).frame())),
         ]
         var generator = SplitMix(seed: 7)
         for seed in seeds {

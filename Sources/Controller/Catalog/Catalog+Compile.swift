@@ -6,11 +6,13 @@ public import MeshModel
 extension Catalog {
     /// The snapshot of one workload; nil when there is no such workload.
     ///
-    /// Throws only on a trust bundle that is none; all else was validated before.
+    /// Throws only on a trust bundle that is none; all else was validated before. A canary without an
+    /// entry in `canaryShares` is at its first step.
     public func compile(
         workload key: ObjectKey,
         version: UInt64,
-        trustBundle: [String]
+        trustBundle: [String],
+        canaryShares: [ObjectKey: Share] = [:]
     ) throws(ConfigErrors) -> MeshSnapshot? {
         guard let workload = workloads[key] else { return nil }
         let used = workload.uses.sorted().compactMap { services[$0] }
@@ -21,7 +23,12 @@ extension Catalog {
             let addresses = virtualAddresses[service.key].map { [$0] } ?? []
             let policy = policy(of: service)
             for port in service.ports {
-                let routes = compileRoutes(service, port, policy)
+                let routes = divide(
+                    compileRoutes(service, port, policy),
+                    of: service,
+                    port,
+                    canaryShares
+                )
                 for backend in routes.flatMap(\.backends) where clusters[backend.key] == nil {
                     clusters[backend.key] = compileCluster(backend)
                 }

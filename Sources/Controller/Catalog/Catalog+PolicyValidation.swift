@@ -157,7 +157,7 @@ extension CatalogDraft {
         }
     }
 
-    private mutating func validate(
+    mutating func validate(
         _ subset: String?,
         of service: ServiceResource,
         _ origin: Origin,

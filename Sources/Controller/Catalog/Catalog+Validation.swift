@@ -10,6 +10,7 @@ extension CatalogDraft {
         for workload in workloads.values { validate(workload) }
         for route in routes.values { validate(route) }
         validatePolicies()
+        validateCanaries()
     }
 
     private mutating func validate(_ service: ServiceResource) {

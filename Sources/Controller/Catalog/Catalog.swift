@@ -22,6 +22,8 @@ public struct Catalog: Sendable {
     public let workloads: [ObjectKey: WorkloadResource]
     /// All routes, in the order of their keys.
     public let routes: [RouteResource]
+    /// All canaries by key.
+    public let canaries: [ObjectKey: CanaryResource]
     /// Policies by what they are for.
     let policies: PolicyTable
     /// The address that stands for each service; empty when the mesh gives none.
@@ -45,6 +47,7 @@ public struct Catalog: Sendable {
         services = draft.services
         workloads = draft.workloads
         routes = draft.routes.values.sorted { $0.key < $1.key }
+        canaries = draft.canaries
         policies = draft.policies
         virtualAddresses = mesh.virtualRange?.allocate(services.keys) ?? [:]
     }
@@ -66,6 +69,7 @@ struct CatalogDraft {
     var services: [ObjectKey: ServiceResource] = [:]
     var workloads: [ObjectKey: WorkloadResource] = [:]
     var routes: [ObjectKey: RouteResource] = [:]
+    var canaries: [ObjectKey: CanaryResource] = [:]
     var trafficPolicies: [ObjectKey: TrafficPolicyResource] = [:]
     var faultPolicies: [ObjectKey: FaultPolicyResource] = [:]
     /// By target; made of them when they are validated.
@@ -146,6 +150,10 @@ struct CatalogDraft {
         case .faultPolicy(let policy):
             if let first = faultPolicies.updateValue(policy, forKey: policy.key) {
                 reportDuplicate(.faultPolicy, policy.key, policy.origin, first.origin)
+            }
+        case .canary(let canary):
+            if let first = canaries.updateValue(canary, forKey: canary.key) {
+                reportDuplicate(.canary, canary.key, canary.origin, first.origin)
             }
         }
     }

@@ -56,13 +56,15 @@ enum ResourceKind: String, CaseIterable, Sendable {
     case grpcRoute = "GRPCRoute"
     case trafficPolicy = "TrafficPolicy"
     case faultPolicy = "FaultPolicy"
+    case canary = "Canary"
 
     /// Our own group: `.internal` is reserved for private use, so nobody else can own it.
     static let meshGroup = "mesh.internal"
 
     var group: String {
         switch self {
-        case .mesh, .service, .workload, .trafficPolicy, .faultPolicy: Self.meshGroup
+        case .mesh, .service, .workload, .trafficPolicy, .faultPolicy, .canary:
+            Self.meshGroup
         case .httpRoute, .grpcRoute: "gateway.networking.k8s.io"
         }
     }
@@ -81,6 +83,7 @@ enum Resource: Sendable {
     case route(RouteResource)
     case trafficPolicy(TrafficPolicyResource)
     case faultPolicy(FaultPolicyResource)
+    case canary(CanaryResource)
 
     /// Decodes a document; nil when errors were reported.
     static func decode(_ cursor: ConfigCursor, file: String) -> Resource? {
@@ -111,6 +114,7 @@ enum Resource: Sendable {
         case .trafficPolicy:
             TrafficPolicyResource.decode(spec, key, origin).map { .trafficPolicy($0) }
         case .faultPolicy: FaultPolicyResource.decode(spec, key, origin).map { .faultPolicy($0) }
+        case .canary: CanaryResource.decode(spec, key, origin).map { .canary($0) }
         }
     }
 

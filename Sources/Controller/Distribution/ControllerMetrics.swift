@@ -19,6 +19,8 @@ final class ControllerMetrics: Sendable {
         var failedCatalogLoads = 0
         var connectedStreams = 0
         var openConnections = 0
+        /// By the decision's name.
+        var canaryDecisions: [String: Int] = [:]
     }
 
     private let counts = Mutex(Counts())

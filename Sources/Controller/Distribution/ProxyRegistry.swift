@@ -12,6 +12,7 @@ import ControlProtocol
 import Foundation
 import Logging
 import MeshModel
+import Traffic
 
 /// The connected proxies and the snapshots they are sent.
 actor ProxyRegistry {
@@ -33,20 +34,23 @@ actor ProxyRegistry {
         var lastSeen: Date
         var lastHeard: Duration
         var isPinged = false
+        var observed = ObservedTraffic()
     }
 
     private struct Compiled {
         let reference: SnapshotReference
         let body: String
+        /// What its proxies are to count for the canaries.
+        let watches: [TrafficWatch]
     }
 
-    private let directory: StateDirectory
+    let directory: StateDirectory
     private let trustBundle: [String]
-    private let clock: WallClock
-    private let monotonic: @Sendable () -> Duration
+    let clock: WallClock
+    let monotonic: @Sendable () -> Duration
     private let digestInterval: Duration
-    private let metrics: ControllerMetrics
-    private let logger: Logger
+    let metrics: ControllerMetrics
+    let logger: Logger
 
     /// What the mesh is now.
     private(set) var catalog: Catalog
@@ -54,6 +58,10 @@ actor ProxyRegistry {
     private var workloads: [SPIFFEID: ObjectKey]
     /// Counts catalogs; tells waiters whether theirs has been taken up.
     private(set) var generation: UInt64 = 1
+    /// Where its canaries are.
+    var canaries: CanaryRuns
+    /// When their numbers were saved last.
+    var canariesSaved = Duration.zero
     private var ledger: VersionLedger
     private var compiled: [SPIFFEID: Compiled] = [:]
     private var streams: [StreamID: Stream] = [:]
@@ -81,29 +89,54 @@ actor ProxyRegistry {
         self.metrics = metrics
         self.logger = logger
         ledger = try Self.readLedger(directory)
+        canaries = CanaryRuns(try SavedCanaries.read(directory))
+        let started = canaries.take(catalog.canaries, now: clock.now)
+        if !started.isEmpty {
+            try directory.write(
+                SavedCanaries.fileName,
+                JSONEncoder().encode(canaries.state)
+            )
+        }
+        for key in started { logger.info("canary started", metadata: ["canary": "\(key)"]) }
     }
 
     // MARK: Catalog
 
     /// Takes up a new catalog and sends each connected proxy what changed for it.
     func replace(catalog next: Catalog) throws {
-        let previous = (catalog, workloads, compiled, ledger)
+        let previous = (catalog, workloads, canaries)
         catalog = next
         workloads = Self.index(next)
+        let started = canaries.take(next.canaries, now: clock.now)
+        do {
+            if !started.isEmpty || previous.2.entries.count != canaries.entries.count {
+                try saveCanaries()
+            }
+            try recompile()
+        } catch {
+            (catalog, workloads, canaries) = previous
+            throw error
+        }
+        for key in started { logger.info("canary started", metadata: ["canary": "\(key)"]) }
+        notifyWatchers()
+    }
+
+    /// Compiles for every connected proxy and sends each what changed for it.
+    func recompile() throws {
+        let previous = (compiled, ledger)
         compiled = [:]
         ledger.keep(only: Set(workloads.keys.map(\.description)))
         do {
             for id in Set(streams.values.map(\.peer)) where workloads[id] != nil {
                 try compile(id)
             }
-            try saveLedger(unless: previous.3)
+            try saveLedger(unless: previous.1)
         } catch {
-            (catalog, workloads, compiled, ledger) = previous
+            (compiled, ledger) = previous
             throw error
         }
         generation += 1
         for id in streams.keys.sorted(by: { $0.number < $1.number }) { announce(to: id) }
-        notifyWatchers()
     }
 
     /// Whether the catalog has a workload of this identity.
@@ -184,6 +217,7 @@ actor ProxyRegistry {
         case .status(let status):
             streams[id]?.phase = status.phase
             streams[id]?.certificateNotAfter = status.certificateNotAfter
+        case .traffic(let counts): receive(counts, on: id)
         case .ping: streams[id]?.outbox.send(.pong)
         case .pong: break
         case .enrol, .renew: preconditionFailure("the stream's own task answers those")
@@ -193,6 +227,7 @@ actor ProxyRegistry {
 
     /// Sends what is due, and cuts off the silent and the expired.
     func tick() throws {
+        try advanceCanaries()
         let now = monotonic()
         for (id, stream) in streams {
             if stream.authenticatedUntil < clock.now {
@@ -240,7 +275,7 @@ actor ProxyRegistry {
 
     private func removeWatcher(_ key: UInt64) { watchers[key] = nil }
 
-    private func notifyWatchers() {
+    func notifyWatchers() {
         for watcher in watchers.values { watcher.yield() }
     }
 
@@ -267,6 +302,7 @@ actor ProxyRegistry {
             logger.info("a proxy subscribed", metadata: Self.metadata(stream))
         }
         try perform(action, on: id)
+        observe(on: id)
     }
 
     /// Tells one stream of the present catalog.
@@ -275,6 +311,34 @@ actor ProxyRegistry {
         guard let snapshot = compiled[stream.peer] else { return refuse(id) }
         let action = streams[id]?.subscription.update(snapshot.reference, now: monotonic())
         send(action, on: id)
+        observe(on: id)
+    }
+
+    /// Tells a proxy what to count, if that changed.
+    private func observe(on id: StreamID) {
+        guard let stream = streams[id], let watches = compiled[stream.peer]?.watches,
+            streams[id]?.observed.observe(watches) == true
+        else { return }
+        stream.outbox.send(.observe(watches))
+    }
+
+    /// Takes what a proxy counted; a bad canary goes back without waiting for the next tick.
+    private func receive(_ counts: [TrafficCount], on id: StreamID) {
+        for count in counts {
+            guard let news = streams[id]?.observed.news(count) else { continue }
+            canaries.record(news, watch: count.name)
+        }
+        do {
+            try advanceCanaries()
+        } catch {
+            // The next tick tries again; it is not this proxy's fault.
+            logger.error("a canary was not decided", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    /// Proxies that report numbers of the canary run `number`.
+    func countingProxies(of number: UInt64) -> Int {
+        streams.values.count { $0.observed.hasSeen(prefix: "\(number)/") }
     }
 
     private func perform(_ action: SubscriptionState.Action?, on id: StreamID) throws {
@@ -338,30 +402,43 @@ actor ProxyRegistry {
     private func compile(_ id: SPIFFEID) throws -> Compiled {
         if let known = compiled[id] { return known }
         guard let key = workloads[id] else { preconditionFailure("asked for by callers") }
-        let unnumbered = try json(key, version: 0)
+        let content = try snapshot(key)
+        let unnumbered = content.encode()
         let version = ledger.version(
             of: Checksum(of: unnumbered),
             for: id,
             now: clock.now
         )
-        let body = try json(key, version: version)
+        let body = content.numbered(version).encode()
         guard
             let reference = SnapshotReference(version: version, checksum: Checksum(of: body))
         else { preconditionFailure("versions start at 1") }
-        let snapshot = Compiled(reference: reference, body: body)
+        let snapshot = Compiled(
+            reference: reference,
+            body: body,
+            watches: canaries.watches(in: content, catalog)
+        )
         compiled[id] = snapshot
         return snapshot
     }
 
-    private func json(_ key: ObjectKey, version: UInt64) throws -> String {
+    /// What the proxies of a workload are sent, as JSON; version 0 when none has connected yet, nil
+    /// when there is no such workload.
+    func snapshot(of key: ObjectKey) throws -> String? {
+        guard let id = catalog.spiffeID(of: key) else { return nil }
+        return try compiled[id]?.body ?? snapshot(key).encode()
+    }
+
+    private func snapshot(_ key: ObjectKey) throws -> MeshSnapshot {
         guard
             let snapshot = try catalog.compile(
                 workload: key,
-                version: version,
-                trustBundle: trustBundle
+                version: 0,
+                trustBundle: trustBundle,
+                canaryShares: canaries.shares
             )
         else { preconditionFailure("the workload came from this catalog") }
-        return snapshot.encode()
+        return snapshot
     }
 
     private func saveLedger(unless saved: VersionLedger) throws {

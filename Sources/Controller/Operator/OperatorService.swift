@@ -1,5 +1,6 @@
 import Foundation
 import MeshModel
+import Traffic
 
 /// A request that the operator can mend.
 struct OperatorError: Error {
@@ -28,6 +29,14 @@ struct OperatorService: Sendable {
             unusedTokens: facts.unusedTokens,
             proxies: await registry.reports()
         )
+    }
+
+    func snapshot(workload: String, namespace: String) async throws -> SnapshotAnswer {
+        let key = ObjectKey(namespace: namespace, name: workload)
+        guard let json = try await registry.snapshot(of: key) else {
+            throw OperatorError("there is no Workload \(workload) in namespace \(namespace)")
+        }
+        return SnapshotAnswer(snapshot: json)
     }
 
     func makeToken(_ request: TokenRequest) async throws -> JoinTokenFile {
@@ -74,6 +83,26 @@ struct OperatorService: Sendable {
             throw OperatorError(error.description)
         }
         return ManifestsReport(generation: await registry.generation)
+    }
+
+    func canaries() async -> [CanaryReport] { await registry.canaryReports() }
+
+    func obey(_ request: CanaryRequest) async throws -> CanaryReport {
+        let key = ObjectKey(namespace: request.namespace, name: request.name)
+        do {
+            if let report = try await registry.obey(request.word, key) { return report }
+        } catch let refusal as CanaryRefusal {
+            throw OperatorError("\(key): \(refusal)")
+        }
+        let known = await registry.canaryReports()
+            .filter { $0.namespace == request.namespace }.map(\.name)
+        let hint =
+            known.isEmpty
+            ? "no Canary manifest is in force there"
+            : suggestion(for: request.name, among: known)
+        throw OperatorError(
+            "there is no Canary \(request.name) in namespace \(request.namespace); \(hint)"
+        )
     }
 
     /// Waits until every connected proxy confirmed the catalog of `generation` or a later one, one

@@ -20,6 +20,7 @@ enum WebRoutes {
             let page = MetricsPage.render(
                 metrics.current,
                 await service.status(),
+                await service.canaries(),
                 now: clock.now
             )
             return text(page, type: "text/plain; version=0.0.4; charset=utf-8")
@@ -51,6 +52,7 @@ enum MetricsPage {
     static func render(
         _ counts: ControllerMetrics.Counts,
         _ status: StatusReport,
+        _ canaries: [CanaryReport] = [],
         now: Date
     ) -> String {
         var page = ""
@@ -59,6 +61,7 @@ enum MetricsPage {
             page += "# TYPE \(metric.name) \(metric.type)\n"
             page += "\(metric.name) \(metric.value)\n"
         }
+        page += CanaryMetrics.render(counts, canaries)
         return page
     }
 

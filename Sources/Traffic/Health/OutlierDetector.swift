@@ -69,6 +69,7 @@ public struct OutlierDetector: Sendable {
     // MARK: Outcomes
 
     /// Counts the outcome of a request that was no probe; an ejection when that was enough.
+    @inline(__always)
     public mutating func record(
         _ index: Int,
         isFailure: Bool,

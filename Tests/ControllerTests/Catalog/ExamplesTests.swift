@@ -1,6 +1,7 @@
 import Controller
 import Foundation
 import MeshModel
+import Simulation
 import Testing
 
 /// Every file of `mesh-config/` is loaded, so no example can rot.
@@ -34,6 +35,19 @@ import Testing
         #expect(mesh.trustDomain == standard.trustDomain)
         #expect(mesh.leafLifetime == standard.leafLifetime)
         #expect(mesh.defaults == standard.defaults)
+    }
+
+    @Test("The canary's manifests are valid, and the new version begins with a twentieth")
+    func canary() throws {
+        let catalog = try Catalog.load(directory: try examples() + "/canary")
+        let compiled = try catalog.compile(
+            workload: ObjectKey(name: "web"),
+            version: 1,
+            trustBundle: []
+        )
+        let routes = try #require(compiled).services[0].routes
+        #expect(routes.map(\.name) == ["orders/forced", "orders"])
+        #expect(routes[1].backends.map(\.weight) == [19, 1])
     }
 
     @Test("The proxies' files are valid")
@@ -119,11 +133,36 @@ import Testing
         #expect(orders.adaptiveConcurrency?.max == 200)
     }
 
+    @Test("The scenarios play against their manifests, and the policy is worth it")
+    func scenarios() throws {
+        let directory = try examples() + "/scenarios"
+        let catalog = try Catalog.load(directory: directory + "/shop")
+        let snapshots = try catalog.workloads.keys.sorted().compactMap {
+            try catalog.compile(workload: $0, version: 1, trustBundle: [])
+        }
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+        #expect(names == ["bad-endpoint.yaml", "rush.yaml", "shop"])
+        for name in names where name != "shop" {
+            let text = try String(contentsOfFile: "\(directory)/\(name)", encoding: .utf8)
+            let documents = try parseYAML(text, file: name)
+            let diagnostics = ConfigDiagnostics(file: name)
+            let cursor = ConfigCursor(documents[0], diagnostics: diagnostics)
+            let decoded = Scenario.decode(cursor) {
+                catalog.spiffeID(of: ObjectKey(namespace: $1, name: $0))
+            }
+            let scenario = try diagnostics.result(decoded)
+            guard name == "bad-endpoint.yaml" else { continue }
+            let comparison = try Comparison(snapshots: snapshots, scenario: scenario, seed: 1)
+            #expect(comparison.withPolicy.total.successRate > 0.995)
+            #expect(comparison.withoutPolicy.total.successRate < 0.9)
+        }
+    }
+
     @Test("No file of the examples is left out of these tests")
     func complete() throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: try examples()).sorted()
-        #expect(names == ["README.md", "demo", "policies", "protocols", "proxy"])
-        for name in ["demo", "policies", "protocols"] {
+        #expect(names == ["README.md", "canary", "demo", "policies", "protocols", "proxy", "scenarios"])
+        for name in ["canary", "demo", "policies", "protocols", "scenarios/shop"] {
             let files = try FileManager.default.contentsOfDirectory(
                 atPath: try examples() + "/\(name)"
             )

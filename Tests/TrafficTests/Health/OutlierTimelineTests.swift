@@ -23,7 +23,7 @@ struct OutlierTimelineTests {
         // Out for a moment, for long, and for very long: growth must not keep it away.
         for (seconds, seeds) in [(5, 40), (61, 10), (600, 2)] {
             for seed in 0..<seeds {
-                var timeline = Timeline(breakage, seed: UInt64(seed))
+                var timeline = OutlierTimeline(breakage, seed: UInt64(seed))
                 timeline.run(until: ms(10_000), isBroken: false)
                 #expect(timeline.ejectedAt == nil)
                 timeline.run(until: ms(10_000 + seconds * 1_000), isBroken: true)
@@ -54,7 +54,7 @@ struct OutlierTimelineTests {
     @Test("an endpoint that falls silent while it is set aside is back within ten seconds too")
     func silentProbes() {
         for seed in 0..<20 {
-            var timeline = Timeline(.errors, seed: UInt64(seed))
+            var timeline = OutlierTimeline(.errors, seed: UInt64(seed))
             timeline.run(until: ms(5_000), isBroken: true)
             timeline.breakage = .silence
             timeline.run(until: ms(65_000), isBroken: true)
@@ -129,7 +129,7 @@ struct OutlierTimelineTests {
 
 /// Three endpoints, of which the first breaks, and a caller with 100 requests a second that takes
 /// them in turn, except where the detector has set one aside.
-private struct Timeline {
+private struct OutlierTimeline {
     var detector: OutlierDetector
     var breakage: OutlierTimelineTests.Breakage
     var ejectedAt: MonotonicTime?

@@ -62,6 +62,12 @@ def split(name, parent, weights, namespace="default", **rule):
     return route(name, parent, [{"backendRefs": backends, **rule}], namespace)
 
 
+def canary(name, target, version, namespace="default", **more):
+    """A canary of service `target` whose new version is service `version`."""
+    spec = {"targetRef": {"kind": "Service", "name": target}, "canary": {"name": version}, **more}
+    return _manifest(API, "Canary", name, spec, namespace)
+
+
 def to_yaml(documents):
     """A multi-document YAML text."""
     return "---\n".join("\n".join(_lines(document, 0)) + "\n" for document in documents)

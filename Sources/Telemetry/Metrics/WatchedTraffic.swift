@@ -1,0 +1,58 @@
+/// What the outbound requests of some routes to one cluster came to, over all workers merged so far.
+public struct WatchedTraffic: Sendable, Equatable {
+    /// Requests that ended; those whose downstream left are nobody's success or failure.
+    public private(set) var requests: UInt64 = 0
+    /// Those without a response, or with a status of 500 and above.
+    public private(set) var failures: UInt64 = 0
+    /// Sum of all durations, those of downstreams that left included.
+    public private(set) var nanoseconds: UInt64 = 0
+    /// Requests per bucket of `DurationHistogram`, not cumulative, the last without a bound.
+    public private(set) var buckets: [UInt64]
+
+    fileprivate init() {
+        buckets = Array(repeating: 0, count: DurationHistogram.boundCount + 1)
+    }
+
+    fileprivate mutating func add(_ series: RequestSeriesSnapshot) {
+        for (outcome, count) in series.outcomes where !outcome.isAbandoned {
+            requests &+= count
+            if outcome.isFailure { failures &+= count }
+        }
+        nanoseconds &+= series.duration.sum
+        for (index, count) in series.duration.counts.enumerated() { buckets[index] &+= count }
+    }
+}
+
+extension MetricsSnapshot {
+    /// The numbers of outbound requests to `cluster` of `service` by one of `routes`.
+    public func watchedTraffic(
+        service: String,
+        cluster: String,
+        routes: [String]
+    ) -> WatchedTraffic {
+        var traffic = WatchedTraffic()
+        for route in Set(routes) {
+            let key = RequestSeriesKey(
+                direction: .outbound,
+                service: service,
+                route: route,
+                cluster: cluster
+            )
+            if let series = requests[key] { traffic.add(series) }
+        }
+        return traffic
+    }
+}
+
+extension RequestOutcome {
+    /// Whether the downstream left, which says nothing of the upstream.
+    fileprivate var isAbandoned: Bool {
+        packed >> 16 & 0xFF == UInt32(ResponseFlag.downstreamClosed.rawValue)
+    }
+
+    /// Whether the caller saw a failure: no response, or one that says so.
+    fileprivate var isFailure: Bool {
+        let status = packed & 0xFFFF
+        return status == 0 || status >= 500
+    }
+}
