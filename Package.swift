@@ -196,7 +196,7 @@ if !dataPlaneOnly {
         .executableTarget(
             name: "meshctl",
             dependencies: [
-                "Controller", "ControlProtocol", "MeshModel", "Simulation",
+                "Controller", "ControlProtocol", "MeshModel", "Simulation", "Traffic", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -30,6 +30,8 @@ public enum WorkerMessage: Sendable {
     case expire
     /// Answer with the worker's numbers.
     case report(@Sendable (WorkerReport) -> Void)
+    /// Answer with what is remembered of the exchanges with this request id or trace id.
+    case explain(String, @Sendable ([SeenExchange]) -> Void)
     /// Leave the loop.
     case stop
 }
@@ -110,6 +112,8 @@ public final class Worker {
     private(set) var isDraining = false
     private(set) var closesIdleConnections = false
     private var mesh: CompiledMesh?
+    /// The exchanges that ended last.
+    private(set) lazy var trail = ExchangeTrail()
     private var listeners: [DownstreamListener] = []
     private(set) var connections: ContiguousArray<DownstreamConnection> = []
     private var reader: MailboxReader<WorkerMessage>?
@@ -228,6 +232,9 @@ public final class Worker {
         }
     }
 
+    /// The configuration in use, for what is asked off the request path.
+    var compiledMesh: CompiledMesh? { mesh }
+
     // MARK: Messages
 
     func take(_ message: WorkerMessage) {
@@ -239,6 +246,7 @@ public final class Worker {
         case .closeIdle: closeIdle()
         case .expire: expire()
         case .report(let reply): reply(report())
+        case .explain(let id, let reply): reply(seenExchanges(id))
         case .stop: loop.stop()
         }
     }

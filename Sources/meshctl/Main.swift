@@ -8,7 +8,9 @@ struct Meshctl: AsyncParsableCommand {
         commandName: "meshctl",
         abstract: "Checks, applies and watches what the mesh is told.",
         subcommands: [
-            Validate.self, Snapshot.self, Simulate.self, Status.self, Token.self, Apply.self, Version.self,
+            Validate.self, Snapshot.self, Defaults.self, Explain.self, Simulate.self, Status.self,
+            Token.self,
+            Apply.self, Version.self,
         ]
     )
 }

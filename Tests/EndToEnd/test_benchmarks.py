@@ -97,6 +97,10 @@ class Resilience(unittest.TestCase):
         self.assertEqual(figures_of_trouble.burst(moments, 0, 9), 3)
         self.assertEqual(figures_of_trouble.burst(moments, 2.15, 9), 2)
 
+    def test_a_herd_is_more_than_what_the_others_get_at_their_busiest(self):
+        self.assertEqual(
+            figures_of_trouble.herd([1, 5, 5.1, 5.2, 5.21], [[5, 5.1], [7, 8]], 2), 2)
+
     def test_nothing_asked_shows_nothing(self):
         self.assertEqual(figures_of_trouble.failed_share([]), 1)
         self.assertEqual(figures_of_trouble.failed_share(

@@ -80,8 +80,9 @@ class Streams(TCPCase):
         self.assertEqual(24 << 20, metrics.sum("mesh_tcp_received_bytes_total"))
         self.assertEqual(24 << 20, metrics.sum("mesh_tcp_sent_bytes_total"))
         self.assertEqual(0, metrics.sum("mesh_tcp_connections_active"))
-        self.assertEqual(1, len(web.logged("connection")), web.tail())
-        self.assertEqual(1, len(db.logged("connection")), db.tail())
+        for proxy in (web, db):
+            proxy.wait_for_log("connection")
+            self.assertEqual(1, len(proxy.logged("connection")), proxy.tail())
 
     def test_half_close_keeps_the_other_direction(self):
         def serve(connection):

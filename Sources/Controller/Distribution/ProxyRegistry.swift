@@ -353,6 +353,13 @@ actor ProxyRegistry {
         return snapshot
     }
 
+    /// What the proxies of a workload are sent, as JSON; version 0 when none has connected yet, nil
+    /// when there is no such workload.
+    func snapshot(of key: ObjectKey) throws -> String? {
+        guard let id = catalog.spiffeID(of: key) else { return nil }
+        return try compiled[id]?.body ?? json(key, version: 0)
+    }
+
     private func json(_ key: ObjectKey, version: UInt64) throws -> String {
         guard
             let snapshot = try catalog.compile(

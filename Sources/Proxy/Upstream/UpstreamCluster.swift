@@ -213,6 +213,16 @@ final class UpstreamCluster: TimerTarget {
         }
     }
 
+    /// What is known of the endpoints now, for explanations.
+    func observation(now: MonotonicTime) -> ObservedCluster {
+        ObservedCluster(
+            endpoints: zip(members, 0..<selector.count).map { member, index in
+                (member, selector.state(index, now: now))
+            },
+            budgetLeft: budget?.left(now: now)
+        )
+    }
+
     /// Whether its endpoints are names of which no address is known yet.
     var isResolving: Bool { pools.isEmpty && names?.isPending ?? false }
 

@@ -74,9 +74,9 @@ class Ours(Contender):
         return OurProgram().version()
 
     def is_out(self, endpoint):
-        wanted = f"{endpoint.address}:{endpoint.port}"
-        return any(known["standing"] != "healthy" for cluster in self._json("/clusters")
-                   for known in cluster["endpoints"] if known["address"] == wanted)
+        events = self._process.logged(
+            "endpoint ", endpoint=f"{endpoint.address}:{endpoint.port}")
+        return bool(events) and events[-1]["message"] == "endpoint ejected"
 
     def _command(self, file):
         return [binary(), "run", "--config", file]

@@ -13,6 +13,8 @@ ENDPOINTS = 3
 FAIR_RATE = RATE / ENDPOINTS
 WARM_UP_SECONDS, TROUBLE_SECONDS, AFTER_SECONDS = 2.0, 6.0, 14.0
 _POLL_SECONDS = 0.02
+#: So long took at least what met an endpoint first that does not answer.
+TRY_SECONDS = 0.24
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Result:
     back_seconds: Optional[float]
     #: Until the last failure after the end of the trouble; 0 without one.
     recovered_seconds: float
-    #: The most requests within 250 ms at the endpoint that returned.
-    burst: int
+    #: The most requests within 250 ms at the endpoint that returned, over those at the busiest other.
+    herd: Optional[float]
 
     def as_json(self):
         return {key: round(value, 3) if isinstance(value, float) else value
@@ -114,6 +116,15 @@ def _observe(contender, caller, endpoints, scenario):
     return _result(caller.finish(), endpoints, scenario, began, ended, watch.out_at)
 
 
+def _out(outcomes, arrivals, what, began, ended, out_at):
+    """Seconds until the endpoint was out: set aside, or avoided."""
+    touched = figures.touched(outcomes, arrivals, what.is_blind, TRY_SECONDS)
+    avoided = None if what is trouble.KILLED else figures.out_after(
+        touched, began, ended, FAIR_RATE)
+    set_aside = out_at - began if out_at and out_at < ended else None
+    return min((each for each in (avoided, set_aside) if each is not None), default=None)
+
+
 def _result(outcomes, endpoints, scenario, began, ended, out_at):
     arrivals = [endpoint.arrivals() for endpoint in endpoints]
     during = figures.between(outcomes, began, ended)
@@ -122,10 +133,6 @@ def _result(outcomes, endpoints, scenario, began, ended, out_at):
     failures = [outcome for outcome in outcomes if outcome.failed]
     is_one = scenario.trouble is not None and scenario.count == 1
     served = figures.served_by(outcomes, endpoints[0].name)
-    if scenario.trouble is trouble.SLOW:
-        out = figures.out_after(arrivals[0], began, ended, FAIR_RATE)
-    else:
-        out = out_at - began if out_at and out_at < ended else None
     return Result(
         requests=len(outcomes), failed=len(failures),
         failed_later=sum(failure.due >= began + 1 for failure in failures),
@@ -133,7 +140,8 @@ def _result(outcomes, endpoints, scenario, began, ended, out_at):
         p50_ms=1000 * figures.percentile([o.latency for o in during], 0.5),
         p99_ms=1000 * figures.percentile([o.latency for o in during], 0.99),
         p99_after_ms=1000 * figures.percentile([o.latency for o in after], 0.99),
-        out_seconds=out if is_one else None,
+        out_seconds=_out(outcomes, arrivals[0], scenario.trouble, began, ended, out_at)
+        if is_one else None,
         back_seconds=figures.back_after(served, ended, FAIR_RATE) if is_one else None,
         recovered_seconds=max((f.ended - ended for f in failures if f.due >= ended), default=0.0),
-        burst=figures.burst(arrivals[0], ended, float("inf")) if is_one else 0)
+        herd=figures.herd(arrivals[0], arrivals[1:], ended) if is_one else None)

@@ -32,6 +32,13 @@ def served_by(outcomes, name):
     return sorted(o.ended for o in outcomes if not o.failed and o.who == name)
 
 
+def touched(outcomes, arrivals, is_blind, slow_seconds):
+    """When requests were spent on the endpoint in trouble: what it saw, or else who waited for it."""
+    if not is_blind:
+        return sorted(arrivals)
+    return sorted(o.due for o in outcomes if o.failed or o.latency >= slow_seconds)
+
+
 def back_after(moments, since, fair_rate):
     """Seconds from `since` to the start of the first window with its part of `moments`; None: never."""
     wanted = max(1, int(BACK_SHARE * fair_rate * WINDOW_SECONDS))
@@ -44,7 +51,7 @@ def back_after(moments, since, fair_rate):
 
 def out_after(moments, since, until, fair_rate):
     """Seconds from `since` until the rate of `moments` in each later window stays low; None: it never
-    does."""
+    does. What is given a request a second is out: somebody has to find out when it is well again."""
     most = OUT_SHARE * fair_rate * WINDOW_SECONDS
     at = since
     for index in range(bisect.bisect_left(moments, since), len(moments)):
@@ -56,6 +63,16 @@ def out_after(moments, since, until, fair_rate):
             # This window is too full, so the endpoint is in at least until its rate has sunk.
             at = moments[later - 1]
     return at - since if at < until - WINDOW_SECONDS else None
+
+
+def herd(arrivals, others, start, end=float("inf")):
+    """The fullest quarter of a second of an endpoint over that of the busiest other one: 1 is no herd.
+
+    Not over the fair part: who balances by latency prefers now the one and now the other, and a caller
+    that was held up makes up for it, but that meets all of them.
+    """
+    busiest = max((burst(other, start, end) for other in others), default=0)
+    return burst(arrivals, start, end) / max(1, busiest)
 
 
 def burst(moments, start, end):

@@ -14,7 +14,7 @@ _FIGURES = (
     ("out_seconds", "out s", "{:.2f}", 0.3, 0),
     ("back_seconds", "back s", "{:.1f}", 1.0, 0.1),
     ("recovered_seconds", "last failure after s", "{:.1f}", 0.5, 0),
-    ("burst", "burst", "{:.0f}", 6, 0.2),
+    ("herd", "herd", "{:.2f}", 0.3, 0),
 )
 _NEVER = "never"
 
@@ -58,7 +58,7 @@ def markdown(samples, subject, about):
         cells = []
         for figure, _, form, *_ in _FIGURES:
             value = values[figure]
-            if figure in ("out_seconds", "back_seconds", "burst") and not is_one:
+            if figure in ("out_seconds", "back_seconds", "herd") and not is_one:
                 text = ""
             else:
                 text = _NEVER if value is None else form.format(value)

@@ -184,7 +184,7 @@ struct HealthCheckTests {
         let another = try bench.caller()
         another.write("GET / HTTP/1.1\r\nHost: orders\r\n\r\n")
         try bench.loop.until { another.text.hasSuffix("}\n") }
-        #expect(statuses(another.text) == [503])
+        #expect(ProxyTests.statuses(another.text) == [503])
         try bench.finish()
     }
 
