@@ -61,7 +61,7 @@ struct LatencyEstimateTests {
 
     @Test("the past of a long attempt at one endpoint is no reason to forget it")
     func held() {
-        var record = EndpointRecord(id: 1, now: 0)
+        let record = EndpointRecord(id: 1, now: 0)
         record.finish(.success, 5_000_000, at: 0)
         record.start(at: 0)
         #expect(record.expectedLatency(at: 100 * Self.second) == 5e6)
@@ -72,7 +72,7 @@ struct LatencyEstimateTests {
 
     @Test("absurd latencies are taken for very long ones")
     func absurd() {
-        var record = EndpointRecord(id: 1, now: 0)
+        let record = EndpointRecord(id: 1, now: 0)
         record.finish(.success, .max, at: 1)
         #expect(record.latency.held > 1e18)
         #expect(record.latency.held.isFinite)
