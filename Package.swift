@@ -71,6 +71,10 @@ targets += module(
     "Traffic",
     ["HTTP", "MeshModel", "RegularExpressions", "Time", "Bytes"]
 )
+targets += module(
+    "Simulation",
+    ["Traffic", "HTTP", "MeshModel", "Time", "Bytes"]
+)
 targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
 targets += module("DNS", ["Reactor", "MeshModel", "Time", "Bytes"])
 targets += module("ControlProtocol", ["MeshModel"])
@@ -109,7 +113,7 @@ targets += [
     ),
     .testTarget(
         name: "mesh-proxyTests",
-        dependencies: ["mesh-proxy", "MeshModel", "Telemetry", "Time"],
+        dependencies: ["mesh-proxy", "HTTP", "MeshModel", "Telemetry", "Time"],
         swiftSettings: base
     ),
     // The rules no compiler checks, over the whole tree.
@@ -163,7 +167,7 @@ if !dataPlaneOnly {
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ]
     let controlPlane: [Target.Dependency] = [
-        "ControlProtocol", "MeshModel", "Traffic", "Time",
+        "ControlProtocol", "MeshModel", "RegularExpressions", "Traffic", "Time",
         .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
         .product(name: "Crypto", package: "swift-crypto"),
@@ -192,7 +196,7 @@ if !dataPlaneOnly {
         .executableTarget(
             name: "meshctl",
             dependencies: [
-                "Controller", "ControlProtocol", "MeshModel",
+                "Controller", "ControlProtocol", "MeshModel", "Simulation",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),

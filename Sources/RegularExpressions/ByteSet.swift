@@ -26,6 +26,19 @@ struct ByteSet: Hashable, Sendable {
         }
     }
 
+    /// The bytes in it, ascending.
+    var members: ContiguousArray<UInt8> {
+        var bytes: ContiguousArray<UInt8> = []
+        for (word, start) in [(a, 0), (b, 64), (c, 128), (d, 192)] {
+            var rest = word
+            while rest != 0 {
+                bytes.append(UInt8(start + rest.trailingZeroBitCount))
+                rest &= rest - 1
+            }
+        }
+        return bytes
+    }
+
     mutating func insert(_ byte: UInt8) {
         let bit: UInt64 = 1 &<< UInt64(byte & 63)
         switch byte >> 6 {

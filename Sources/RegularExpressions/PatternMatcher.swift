@@ -50,22 +50,27 @@ final class PatternMatcher: Sendable {
         _ sets: ContiguousArray<ByteSet>
     ) -> (ofByte: ContiguousArray<UInt8>, representatives: [UInt8]) {
         var ofByte = ContiguousArray<Int>(repeating: 0, count: 256)
-        var count = 1
+        /// Bytes of each class.
+        var counts = [256]
         for set in sets {
-            // Members and others of one class part ways; which of them keeps the number is the same.
-            var renamed: [Int: Int] = [:]
-            var hasOthers = ContiguousArray(repeating: false, count: count)
-            for byte in 0..<256 where !set.contains(UInt8(byte)) { hasOthers[ofByte[byte]] = true }
-            for byte in 0..<256 where set.contains(UInt8(byte)) && hasOthers[ofByte[byte]] {
-                let name = renamed[ofByte[byte]] ?? count
-                if name == count, renamed[ofByte[byte]] == nil {
-                    renamed[ofByte[byte]] = count
-                    count += 1
+            var inSet = [Int](repeating: 0, count: counts.count)
+            let members = set.members
+            for byte in members { inSet[ofByte[Int(byte)]] += 1 }
+            // Where a class has members and others, the members get a number of their own.
+            var renamed = [Int](repeating: -1, count: counts.count)
+            for byte in members {
+                let old = ofByte[Int(byte)]
+                guard inSet[old] < counts[old] || renamed[old] >= 0 else { continue }
+                if renamed[old] < 0 {
+                    renamed[old] = counts.count
+                    counts.append(0)
                 }
-                ofByte[byte] = name
+                ofByte[Int(byte)] = renamed[old]
+                counts[renamed[old]] += 1
             }
+            for old in renamed.indices where renamed[old] >= 0 { counts[old] -= inSet[old] }
         }
-        var representatives = [UInt8](repeating: 0, count: count)
+        var representatives = [UInt8](repeating: 0, count: counts.count)
         for byte in 0..<256 { representatives[ofByte[byte]] = UInt8(byte) }
         return (ContiguousArray(ofByte.map { UInt8($0) }), representatives)
     }
@@ -125,6 +130,8 @@ private struct TableBuilder {
         }
         looks += states[index].count
         guard current.work + next.work + looks / 4 <= PatternLimits.tableWorkMax else { return nil }
+        // Most bytes lead nowhere.
+        if current.members.isEmpty { return deadState }
         let set = ContiguousArray(current.members.sorted())
         if let known = numbers[set] { return known }
         guard states.count < statesMax else { return nil }

@@ -8,7 +8,7 @@ struct Meshctl: AsyncParsableCommand {
         commandName: "meshctl",
         abstract: "Checks, applies and watches what the mesh is told.",
         subcommands: [
-            Validate.self, Snapshot.self, Status.self, Token.self, Apply.self, Version.self,
+            Validate.self, Snapshot.self, Simulate.self, Status.self, Token.self, Apply.self, Version.self,
         ]
     )
 }

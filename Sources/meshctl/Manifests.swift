@@ -51,7 +51,7 @@ struct Snapshot: ParsableCommand {
 }
 
 /// Loads a catalog or prints every error and ends with status 1.
-private func loadCatalog(_ directory: String) throws -> Catalog {
+func loadCatalog(_ directory: String) throws -> Catalog {
     do {
         return try Catalog.load(directory: directory)
     } catch {

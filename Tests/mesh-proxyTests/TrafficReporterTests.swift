@@ -1,3 +1,4 @@
+import HTTP
 import MeshModel
 import Telemetry
 import Testing

@@ -14,13 +14,14 @@ extension Catalog {
     ) throws(ConfigErrors) -> MeshSnapshot? {
         guard let workload = workloads[key] else { return nil }
         let used = workload.uses.sorted().compactMap { services[$0] }
-        var clusters: [PortKey: Cluster] = [:]
+        var clusters: [CompiledBackend.Key: Cluster] = [:]
         var virtualServices: [VirtualService] = []
         for service in used {
             let hosts = service.hosts(from: key.namespace)
             let addresses = virtualAddresses[service.key].map { [$0] } ?? []
+            let policy = policy(of: service)
             for port in service.ports {
-                let routes = compileRoutes(service, port)
+                let routes = compileRoutes(service, port, policy)
                 for backend in routes.flatMap(\.backends) where clusters[backend.key] == nil {
                     clusters[backend.key] = compileCluster(backend)
                 }
@@ -44,8 +45,18 @@ extension Catalog {
             inbound: compileInbound(workload),
             services: virtualServices,
             clusters: clusters.sorted { $0.key < $1.key }.map(\.value),
-            unknownDestinations: mesh.unknownDestinations
+            unknownDestinations: mesh.unknownDestinations,
+            locality: workload.locality,
+            loadShedding: mesh.defaults.loadShedding
         )
+    }
+
+    /// What holds for a service.
+    func policy(of service: ServiceResource) -> ServicePolicy {
+        var errors: [ConfigError] = []
+        let policy = policies.policy(of: service, &errors)
+        assert(errors.isEmpty, "a valid catalog's policies fit what they are laid over")
+        return policy
     }
 
     private func compileInbound(_ workload: WorkloadResource) -> InboundService {
@@ -53,17 +64,34 @@ extension Catalog {
             namespace: workload.key.namespace,
             name: workload.service ?? workload.key.name
         )
-        let service = workload.service.flatMap { _ in services[key] }
-        let times = (service?.timeouts ?? .none).over(mesh.defaults)
+        guard let service = workload.service.flatMap({ _ in services[key] }) else {
+            let times = TimeoutSettings.none.over(mesh.defaults).route
+            return InboundService(
+                name: key.description,
+                timeouts: RouteTimeouts(streamIdle: times.streamIdle, tcpIdle: times.tcpIdle),
+                limits: mesh.defaults.limits
+            )
+        }
+        let policy = policy(of: service)
+        let times = policy.timeouts.route
+        let attached = routes(attachedTo: service)
         // The caller's side limits the exchange: its route may allow more than the service's own
         // limit, which must not cut it here.
         return InboundService(
             name: key.description,
             timeouts: RouteTimeouts(streamIdle: times.streamIdle, tcpIdle: times.tcpIdle),
-            limits: service?.limits ?? .default,
-            protocol: service.map(inboundProtocol) ?? .auto,
-            ports: service.map(inboundPorts) ?? []
+            limits: policy.limits,
+            protocol: inboundProtocol(service),
+            ports: inboundPorts(service),
+            rateLimits: policies.inboundLimits(of: service, policy, attached),
+            priorities: policies.inboundPriorities(of: service, policy, attached),
+            adaptiveConcurrency: service.workload == nil ? nil : policy.adaptiveConcurrency
         )
+    }
+
+    /// The routes of any port of a service, in the order of their keys.
+    private func routes(attachedTo service: ServiceResource) -> [RouteResource] {
+        routes.filter { route in service.ports.contains { route.isAttached(to: service, $0) } }
     }
 
     /// What is spoken on ports that no `targetPort` names: where a service says only what callers
@@ -81,9 +109,9 @@ extension Catalog {
         }
     }
 
-    private func compileCluster(_ backend: CompiledRoute.Backend) -> Cluster {
+    private func compileCluster(_ backend: CompiledBackend) -> Cluster {
         let (service, port) = (backend.service, backend.port)
-        let times = service.timeouts.over(mesh.defaults)
+        let policy = policy(of: service)
         var security = ClusterSecurity.plaintext
         if let name = service.workload {
             guard
@@ -93,142 +121,21 @@ extension Catalog {
             else { preconditionFailure("a valid catalog has no dangling workload") }
             security = .mutual([id])
         }
+        let subset = backend.subset.flatMap { name in policy.subsets.first { $0.name == name } }
         return Cluster(
-            name: service.name(of: port),
+            name: backend.name,
             security: security,
-            endpoints: service.endpoints.compactMap { $0.endpoint(of: port) },
-            connectTimeout: times.connect,
-            idleTimeout: times.idle,
-            limits: service.limits,
-            protocol: port.protocol.clusterProtocol(isPlaintext: service.isPlaintext)
+            endpoints: service.endpoints(of: subset).compactMap { $0.endpoint(of: port) },
+            connectTimeout: policy.timeouts.connect,
+            idleTimeout: policy.timeouts.idle,
+            limits: policy.limits,
+            protocol: port.protocol.clusterProtocol(isPlaintext: service.isPlaintext),
+            balancing: policy.loadBalancing,
+            outlierDetection: policy.outlierDetection,
+            healthCheck: policy.healthCheck,
+            retryBudget: policy.retryBudget,
+            // Where there is a sidecar it knows best how many its application bears.
+            adaptiveConcurrency: service.workload == nil ? policy.adaptiveConcurrency : nil
         )
-    }
-
-    private func compileRoutes(
-        _ service: ServiceResource,
-        _ port: ServicePort
-    ) -> [CompiledRoute] {
-        let attached = routes.filter { $0.isAttached(to: service, port) }
-        let times = service.timeouts.over(mesh.defaults)
-        guard !attached.isEmpty else {
-            let backend = CompiledRoute.Backend(service: service, port: port)
-            return [
-                CompiledRoute(
-                    route: Route(
-                        name: service.key.name,
-                        backends: [WeightedCluster(cluster: backend.name)],
-                        timeouts: RouteTimeouts(
-                            // What has no requests has no limit on them.
-                            request: port.protocol == .tcp ? nil : times.request,
-                            streamIdle: times.streamIdle,
-                            tcpIdle: times.tcpIdle
-                        )
-                    ),
-                    backends: [backend]
-                )
-            ]
-        }
-        // Routes stand in the order of their keys, rules and matches as written; the sort is stable.
-        return attached.flatMap { compile($0, times) }
-            .enumerated()
-            .sorted { first, second in
-                let (one, other) = (first.element.precedence, second.element.precedence)
-                return one == other ? first.offset < second.offset : one > other
-            }
-            .map(\.element)
-    }
-
-    private func compile(
-        _ route: HTTPRouteResource,
-        _ times: TimeoutDefaults
-    ) -> [CompiledRoute] {
-        route.rules.enumerated().flatMap { index, rule in
-            let request = rule.requestTimeout.map { $0 == .zero ? nil : $0 } ?? times.request
-            let backends = rule.backends.map { backend($0.service, of: route) }
-            return rule.matches.map { match in
-                CompiledRoute(
-                    route: Route(
-                        name: "\(route.key.name)/\(index)",
-                        match: match,
-                        backends: zip(backends, rule.backends).map { backend, rule in
-                            WeightedCluster(cluster: backend.name, weight: rule.weight)
-                        },
-                        timeouts: RouteTimeouts(
-                            request: request,
-                            streamIdle: times.streamIdle,
-                            tcpIdle: times.tcpIdle
-                        )
-                    ),
-                    backends: backends
-                )
-            }
-        }
-    }
-
-    private func backend(
-        _ reference: HTTPRouteResource.ServiceReference,
-        of route: HTTPRouteResource
-    ) -> CompiledRoute.Backend {
-        let key = ObjectKey(namespace: route.key.namespace, name: reference.name)
-        guard let service = services[key],
-            let port = reference.port.map({ service.port($0) }) ?? service.ports[0]
-        else { preconditionFailure("a valid catalog has no dangling backend") }
-        return CompiledRoute.Backend(service: service, port: port)
-    }
-}
-
-/// A service's port in the order of clusters: by the service's key, then as its ports are numbered.
-private struct PortKey: Hashable, Comparable {
-    let service: ObjectKey
-    let port: UInt16
-
-    static func < (first: PortKey, second: PortKey) -> Bool {
-        (first.service, first.port) < (second.service, second.port)
-    }
-}
-
-/// A route and the services behind its clusters.
-private struct CompiledRoute {
-    struct Backend {
-        let service: ServiceResource
-        let port: ServicePort
-
-        var key: PortKey { PortKey(service: service.key, port: port.port) }
-        var name: String { service.name(of: port) }
-    }
-
-    let route: Route
-    let backends: [Backend]
-
-    /// Larger is tried first.
-    ///
-    /// Gateway API `HTTPRouteRule.matches`: an exact path, the longest
-    /// prefix, a method, the most headers; then the order of routes, rules and matches.
-    var precedence: Precedence {
-        let match = route.match
-        let path: (isExact: Int, length: Int) =
-            switch match.path {
-            case .exact: (1, 0)
-            case .prefix(let prefix): (0, prefix.unicodeScalars.count)
-            case nil: (0, 1)  // "/"
-            }
-        return Precedence(
-            isExactPath: path.isExact,
-            prefixLength: path.length,
-            hasMethod: match.method == nil ? 0 : 1,
-            headerCount: match.headers.count
-        )
-    }
-
-    struct Precedence: Comparable {
-        let isExactPath: Int
-        let prefixLength: Int
-        let hasMethod: Int
-        let headerCount: Int
-
-        static func < (first: Precedence, second: Precedence) -> Bool {
-            (first.isExactPath, first.prefixLength, first.hasMethod, first.headerCount)
-                < (second.isExactPath, second.prefixLength, second.hasMethod, second.headerCount)
-        }
     }
 }

@@ -9,6 +9,7 @@ extension CatalogDraft {
         validateVirtualAddresses()
         for workload in workloads.values { validate(workload) }
         for route in routes.values { validate(route) }
+        validatePolicies()
     }
 
     private mutating func validate(_ service: ServiceResource) {
@@ -117,10 +118,10 @@ extension CatalogDraft {
         }
     }
 
-    private mutating func validate(_ route: HTTPRouteResource) {
+    private mutating func validate(_ route: RouteResource) {
         for (index, parent) in route.parents.enumerated() {
             let path = spec.field("parentRefs").index(index)
-            if let service = validate(parent, of: route, at: path) {
+            if let service = find(parent, route.key.namespace, route.origin, at: path) {
                 validate(parent, service, of: route, at: path)
             }
             let overlaps = route.parents[..<index].contains {
@@ -138,81 +139,113 @@ extension CatalogDraft {
             }
         }
         for (index, rule) in route.rules.enumerated() {
+            let path = spec.field("rules").index(index)
             for (number, backend) in rule.backends.enumerated() {
-                let path = spec.field("rules").index(index).field("backendRefs").index(number)
-                guard let service = validate(backend.service, of: route, at: path) else { continue }
-                validate(backend, service, of: route, at: path)
+                validate(
+                    backend.service,
+                    route.key.namespace,
+                    route.origin,
+                    at: path.field("backendRefs").index(number)
+                )
             }
+            validateMirrors(of: route, rule: index, at: path.field("filters"))
         }
     }
 
-    /// A parent needs a port that speaks HTTP.
+    /// Mirrors stand among other filters, in their order.
+    private mutating func validateMirrors(
+        of route: RouteResource,
+        rule index: Int,
+        at path: ConfigPath
+    ) {
+        var mirrors = route.rules[index].mirrors[...]
+        guard !mirrors.isEmpty,
+            case .array(let rules)? = route.origin.document["spec"]?["rules"]?.value,
+            case .array(let filters)? = rules[index]["filters"]?.value
+        else { return }
+        for (number, filter) in filters.enumerated() where filter["requestMirror"] != nil {
+            guard let mirror = mirrors.popFirst() else { return }
+            validate(
+                mirror.service,
+                route.key.namespace,
+                route.origin,
+                at: path.index(number).field("requestMirror").field("backendRef")
+            )
+        }
+    }
+
+    /// A parent needs a port on which the route's requests are spoken.
     private mutating func validate(
-        _ parent: HTTPRouteResource.ServiceReference,
+        _ parent: ServiceReference,
         _ service: ServiceResource,
-        of route: HTTPRouteResource,
+        of route: RouteResource,
         at path: ConfigPath
     ) {
         let ports = parent.port.map { [service.port($0)].compactMap(\.self) } ?? service.ports
-        guard !ports.isEmpty, ports.allSatisfy({ $0.protocol == .tcp }) else { return }
+        guard !ports.isEmpty, !ports.contains(where: route.canBeSpoken) else { return }
+        let isTCP = ports.allSatisfy { $0.protocol == .tcp }
         report(
             route.origin.error(
                 path.field(parent.port == nil ? "name" : "port"),
-                "a tcp port has no requests to route",
+                isTCP ? "a tcp port has no requests to route" : "an http port carries no gRPC",
                 value: parent.port.map(String.init) ?? parent.name,
                 allowed: "a port of another protocol"
             )
         )
     }
 
-    /// A backend is one port that answers requests.
-    private mutating func validate(
-        _ backend: HTTPRouteResource.Backend,
-        _ service: ServiceResource,
-        of route: HTTPRouteResource,
+    /// Something that requests are sent to is one port that answers them.
+    @discardableResult
+    mutating func validate(
+        _ reference: ServiceReference,
+        _ namespace: String,
+        _ origin: Origin,
         at path: ConfigPath
-    ) {
+    ) -> ServiceResource? {
+        guard let service = find(reference, namespace, origin, at: path) else { return nil }
         if !service.canServe {
             report(
-                route.origin.error(
+                origin.error(
                     path.field("name"),
                     "the service has no workload to answer",
-                    value: backend.service.name,
+                    value: reference.name,
                     allowed: "a service with workload or security: plaintext"
                 )
             )
         }
-        if backend.service.port == nil, service.ports.count > 1 {
+        if reference.port == nil, service.ports.count > 1 {
             report(
-                route.origin.error(
+                origin.error(
                     path.field("port"),
                     "required but missing for a service with several ports",
                     allowed: portList(service)
                 )
             )
-            return
+            return service
         }
-        let port = backend.service.port.map { service.port($0) } ?? service.ports[0]
-        guard let port, port.protocol == .tcp else { return }
+        let port = reference.port.map { service.port($0) } ?? service.ports[0]
+        guard let port, port.protocol == .tcp else { return service }
         report(
-            route.origin.error(
-                path.field(backend.service.port == nil ? "name" : "port"),
+            origin.error(
+                path.field(reference.port == nil ? "name" : "port"),
                 "a tcp port answers no requests",
                 value: "\(port.port)",
                 allowed: "a port of another protocol"
             )
         )
+        return service
     }
 
-    private mutating func validate(
-        _ reference: HTTPRouteResource.ServiceReference,
-        of route: HTTPRouteResource,
+    private mutating func find(
+        _ reference: ServiceReference,
+        _ namespace: String,
+        _ origin: Origin,
         at path: ConfigPath
     ) -> ServiceResource? {
-        let key = ObjectKey(namespace: route.key.namespace, name: reference.name)
+        let key = ObjectKey(namespace: namespace, name: reference.name)
         guard let service = services[key] else {
             reportDangling(
-                route.origin,
+                origin,
                 path.field("name"),
                 "service",
                 reference.name,
@@ -222,7 +255,7 @@ extension CatalogDraft {
         }
         if let port = reference.port, service.port(port) == nil {
             report(
-                route.origin.error(
+                origin.error(
                     path.field("port"),
                     "the service has no such port",
                     value: "\(port)",
@@ -237,7 +270,7 @@ extension CatalogDraft {
         service.ports.map { "\($0.port)" }.joined(separator: ", ")
     }
 
-    private mutating func reportDangling(
+    mutating func reportDangling(
         _ origin: Origin,
         _ path: ConfigPath,
         _ kind: String,
@@ -254,9 +287,9 @@ extension CatalogDraft {
         )
     }
 
-    private func names(_ keys: some Sequence<ObjectKey>, in namespace: String) -> [String] {
+    func names(_ keys: some Sequence<ObjectKey>, in namespace: String) -> [String] {
         keys.filter { $0.namespace == namespace }.map(\.name).sorted()
     }
 
-    private var spec: ConfigPath { ConfigPath.root.field("spec") }
+    var spec: ConfigPath { ConfigPath.root.field("spec") }
 }

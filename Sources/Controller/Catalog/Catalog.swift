@@ -5,7 +5,8 @@
 // What it is not: a store. Whoever holds the last good catalog keeps it when loading the next fails.
 //
 // Invariants:
-// - every service a workload uses exists; so does every parent and backend of a route
+// - every service a workload uses exists; so does every parent and backend of a route, and every
+//   target of a policy, which has one policy of a kind at most
 // - at most one mesh; names are unique per kind, SPIFFE IDs and endpoints' owners are unambiguous
 // - every service that can be called can be answered: by endpoints of its own or by routes
 
@@ -20,7 +21,9 @@ public struct Catalog: Sendable {
     /// All workloads by key.
     public let workloads: [ObjectKey: WorkloadResource]
     /// All routes, in the order of their keys.
-    public let routes: [HTTPRouteResource]
+    public let routes: [RouteResource]
+    /// Policies by what they are for.
+    let policies: PolicyTable
     /// The address that stands for each service; empty when the mesh gives none.
     public let virtualAddresses: [ObjectKey: IPAddress]
 
@@ -42,6 +45,7 @@ public struct Catalog: Sendable {
         services = draft.services
         workloads = draft.workloads
         routes = draft.routes.values.sorted { $0.key < $1.key }
+        policies = draft.policies
         virtualAddresses = mesh.virtualRange?.allocate(services.keys) ?? [:]
     }
 
@@ -61,7 +65,11 @@ struct CatalogDraft {
     var meshes: [MeshResource] = []
     var services: [ObjectKey: ServiceResource] = [:]
     var workloads: [ObjectKey: WorkloadResource] = [:]
-    var routes: [ObjectKey: HTTPRouteResource] = [:]
+    var routes: [ObjectKey: RouteResource] = [:]
+    var trafficPolicies: [ObjectKey: TrafficPolicyResource] = [:]
+    var faultPolicies: [ObjectKey: FaultPolicyResource] = [:]
+    /// By target; made of them when they are validated.
+    var policies = PolicyTable()
     private var errors: [ConfigError] = []
     private var omittedCount = 0
 
@@ -125,9 +133,19 @@ struct CatalogDraft {
             if let first = workloads.updateValue(workload, forKey: workload.key) {
                 reportDuplicate(.workload, workload.key, workload.origin, first.origin)
             }
-        case .httpRoute(let route):
+        case .route(let route):
+            // Both kinds share their names, which stand in metrics.
             if let first = routes.updateValue(route, forKey: route.key) {
-                reportDuplicate(.httpRoute, route.key, route.origin, first.origin)
+                let kind = PolicyTarget.Kind.route(isGRPC: first.isGRPC).resourceKind
+                reportDuplicate(kind, route.key, route.origin, first.origin)
+            }
+        case .trafficPolicy(let policy):
+            if let first = trafficPolicies.updateValue(policy, forKey: policy.key) {
+                reportDuplicate(.trafficPolicy, policy.key, policy.origin, first.origin)
+            }
+        case .faultPolicy(let policy):
+            if let first = faultPolicies.updateValue(policy, forKey: policy.key) {
+                reportDuplicate(.faultPolicy, policy.key, policy.origin, first.origin)
             }
         }
     }

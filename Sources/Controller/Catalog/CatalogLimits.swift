@@ -30,6 +30,16 @@ public enum CatalogLimits {
     public static let matchesMax = 64
     /// Backends of a rule, Gateway API `HTTPRouteRule`.
     public static let backendsMax = 16
+    /// Filters of a rule, Gateway API `HTTPRouteRule`.
+    public static let filtersMax = 16
+    /// Fields of one kind that a header modifier names, Gateway API `HTTPHeaderFilter`.
+    public static let modifiedHeadersMax = 16
+    /// Targets of a policy, Gateway API's policies.
+    public static let targetsMax = 16
+    /// Subsets of a service.
+    public static let subsetsMax = 16
+    /// The cookie that keeps callers on a backend, where the route names none.
+    public static let sessionCookie = "mesh-session"
     /// Ports of a service.
     public static let portsMax = 32
     /// Length of the prefix of the virtual addresses' range: 2^24 to 16 addresses.

@@ -53,16 +53,21 @@ enum ResourceKind: String, CaseIterable, Sendable {
     case service = "Service"
     case workload = "Workload"
     case httpRoute = "HTTPRoute"
+    case grpcRoute = "GRPCRoute"
+    case trafficPolicy = "TrafficPolicy"
+    case faultPolicy = "FaultPolicy"
 
     /// Our own group: `.internal` is reserved for private use, so nobody else can own it.
     static let meshGroup = "mesh.internal"
 
-    var apiVersion: String {
+    var group: String {
         switch self {
-        case .mesh, .service, .workload: "\(Self.meshGroup)/v1"
-        case .httpRoute: "gateway.networking.k8s.io/v1"
+        case .mesh, .service, .workload, .trafficPolicy, .faultPolicy: Self.meshGroup
+        case .httpRoute, .grpcRoute: "gateway.networking.k8s.io"
         }
     }
+
+    var apiVersion: String { "\(group)/v1" }
 
     /// Whether objects of this kind are the mesh's and not a namespace's.
     var isClusterScoped: Bool { self == .mesh }
@@ -73,7 +78,9 @@ enum Resource: Sendable {
     case mesh(MeshResource)
     case service(ServiceResource)
     case workload(WorkloadResource)
-    case httpRoute(HTTPRouteResource)
+    case route(RouteResource)
+    case trafficPolicy(TrafficPolicyResource)
+    case faultPolicy(FaultPolicyResource)
 
     /// Decodes a document; nil when errors were reported.
     static func decode(_ cursor: ConfigCursor, file: String) -> Resource? {
@@ -99,7 +106,11 @@ enum Resource: Sendable {
         case .mesh: MeshResource.decode(spec, key, origin).map { .mesh($0) }
         case .service: ServiceResource.decode(spec, key, origin).map { .service($0) }
         case .workload: WorkloadResource.decode(spec, key, origin).map { .workload($0) }
-        case .httpRoute: HTTPRouteResource.decode(spec, key, origin).map { .httpRoute($0) }
+        case .httpRoute, .grpcRoute:
+            RouteResource.decode(spec, key, origin, isGRPC: kind == .grpcRoute).map { .route($0) }
+        case .trafficPolicy:
+            TrafficPolicyResource.decode(spec, key, origin).map { .trafficPolicy($0) }
+        case .faultPolicy: FaultPolicyResource.decode(spec, key, origin).map { .faultPolicy($0) }
         }
     }
 
@@ -141,29 +152,33 @@ enum Resource: Sendable {
             namespace = field.string(.label)
         }
         for field in ["labels", "annotations"] {
-            if let map = object.cursor(field) { checkStrings(map) }
+            _ = object.cursor(field)?.labels(count: 0...CatalogLimits.labelsMax)
         }
         guard let name, let namespace else { return nil }
         return ObjectKey(namespace: namespace, name: name)
     }
+}
 
-    /// Labels and annotations mean nothing here, but must be what they are elsewhere.
-    private static func checkStrings(_ cursor: ConfigCursor) {
-        guard case .object(let members) = cursor.node.value,
-            members.count <= CatalogLimits.labelsMax
-        else {
-            cursor.report(
+extension ConfigCursor {
+    /// An object of strings; its size is in `count`.
+    func labels(count: ClosedRange<Int>) -> [String: String]? {
+        guard case .object(let members) = node.value, count.contains(members.count) else {
+            report(
                 "not valid",
-                allowed: "an object of up to \(CatalogLimits.labelsMax) strings"
+                allowed: count.lowerBound == 0
+                    ? "an object of up to \(count.upperBound) strings"
+                    : "an object of \(count.lowerBound)...\(count.upperBound) strings"
             )
-            return
+            return nil
         }
-        for member in members {
-            _ = ConfigCursor(
+        let labels = members.compactMap { member in
+            ConfigCursor(
                 member.value,
-                path: cursor.path.field(member.key),
-                diagnostics: cursor.diagnostics
-            ).string()
+                path: path.field(member.key),
+                diagnostics: diagnostics
+            ).string().map { (member.key, $0) }
         }
+        guard labels.count == members.count else { return nil }
+        return Dictionary(labels) { first, _ in first }
     }
 }

@@ -14,16 +14,24 @@ public struct ServiceEndpoint: Sendable, Hashable {
     public let host: Host
     /// The port to connect to; nil: the `targetPort` of the service's port.
     public let port: UInt16?
+    /// Its part of the requests among the others.
+    public let weight: UInt32
+    /// Where it runs.
+    public let locality: Locality
+    /// What subsets tell it by.
+    public let labels: [String: String]
 
     /// The endpoint of one port; nil when neither of them has a port to connect to, which decoding
     /// refuses.
     func endpoint(of service: ServicePort) -> Endpoint? {
         guard let port = port ?? service.targetPort else { return nil }
-        return switch host {
-        case .address(let address):
-            Endpoint(address: SocketAddress(addressBytes: address.bytes, port: port))
-        case .name(let name): Endpoint(target: .name(name, port: port))
-        }
+        let target: EndpointTarget =
+            switch host {
+            case .address(let address):
+                .address(SocketAddress(addressBytes: address.bytes, port: port))
+            case .name(let name): .name(name, port: port)
+            }
+        return Endpoint(target: target, weight: weight, locality: locality)
     }
 
     /// Decodes the endpoints of a service; `ports` is nil when they did not decode.
@@ -53,7 +61,11 @@ public struct ServiceEndpoint: Sendable, Hashable {
         isAlone: Bool,
         hasTarget: Bool
     ) -> ServiceEndpoint? {
-        guard let object = cursor.object(fields: ["address", "name", "port"]) else { return nil }
+        guard
+            let object = cursor.object(fields: [
+                "address", "name", "port", "weight", "locality", "labels",
+            ])
+        else { return nil }
         let errorsBefore = cursor.diagnostics.errorCount
         let name = object.ifPresent("name") { $0.string(.hostName) }
         let address =
@@ -72,9 +84,25 @@ public struct ServiceEndpoint: Sendable, Hashable {
         } else if object.cursor("port") == nil, !hasTarget {
             object.reportMissing("port", because: "in a service without targetPort")
         }
-        guard cursor.diagnostics.errorCount == errorsBefore else { return nil }
+        let weight = object.optional("weight", default: 1) {
+            $0.integer(in: Limits.endpointWeight)
+        }
+        let locality = object.optional("locality", default: .unknown, Locality.decode)
+        let labels = object.optional("labels", default: [:]) {
+            $0.labels(count: 0...CatalogLimits.labelsMax)
+        }
+        guard cursor.diagnostics.errorCount == errorsBefore, let weight, let locality, let labels
+        else { return nil }
         let host = address.map { Host.address($0) } ?? name.map { .name($0) }
-        return host.map { ServiceEndpoint(host: $0, port: port.map { UInt16($0) }) }
+        return host.map { host in
+            ServiceEndpoint(
+                host: host,
+                port: port.map { UInt16($0) },
+                weight: UInt32(weight),
+                locality: locality,
+                labels: labels
+            )
+        }
     }
 
     /// `targetPort` is what an endpoint without a port of its own means.
@@ -84,10 +112,10 @@ public struct ServiceEndpoint: Sendable, Hashable {
         targetPort: UInt16?
     ) {
         guard case .array(let elements) = list.node.value else { return }
-        var seen: Set<ServiceEndpoint> = []
+        var seen: [Host: Set<UInt16?>] = [:]
         for (index, endpoint) in endpoints.enumerated() {
-            let whole = ServiceEndpoint(host: endpoint.host, port: endpoint.port ?? targetPort)
-            if seen.insert(whole).inserted { continue }
+            let port = endpoint.port ?? targetPort
+            if seen[endpoint.host, default: []].insert(port).inserted { continue }
             ConfigCursor(
                 elements[index],
                 path: list.path.index(index),

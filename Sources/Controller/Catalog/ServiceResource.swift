@@ -1,4 +1,4 @@
-public import MeshModel
+import MeshModel
 
 /// A named service: what callers say, and the endpoints that answer.
 public struct ServiceResource: Sendable {
@@ -13,8 +13,8 @@ public struct ServiceResource: Sendable {
     public let isPlaintext: Bool
     /// Where it is served, on all ports.
     public let endpoints: [ServiceEndpoint]
-    /// Bounds on connections and requests.
-    public let limits: ClusterLimits
+    /// Bounds on connections and requests, over those of the mesh.
+    let limits: PolicySetting?
     let timeouts: TimeoutSettings
     let origin: Origin
 
@@ -37,9 +37,9 @@ public struct ServiceResource: Sendable {
             $0.oneOf(Security.self)
         }
         let endpoints = ServiceEndpoint.decodeAll(object, ports: ports)
-        let limits = object.optional("limits", default: .default) { ClusterLimits.decode($0) }
+        _ = object.ifPresent("limits") { ClusterLimits.decode($0) }
         let timeouts = object.optional("timeouts", default: TimeoutSettings.none) {
-            TimeoutSettings.decode($0, suffix: "")
+            TimeoutSettings.decode($0)
         }
         if security == .plaintext, object.cursor("workload") != nil {
             object.cursor("workload")?.report(
@@ -51,14 +51,14 @@ public struct ServiceResource: Sendable {
             object.reportMissing("workload", because: "with endpoints that are not plaintext")
         }
         if let ports, ports.allSatisfy({ $0.protocol == .tcp }) { reportRequestTimes(object) }
-        guard let ports, let security, let endpoints, let limits, let timeouts else { return nil }
+        guard let ports, let security, let endpoints, let timeouts else { return nil }
         return ServiceResource(
             key: key,
             ports: ports,
             workload: workload,
             isPlaintext: security == .plaintext,
             endpoints: endpoints,
-            limits: limits,
+            limits: object.cursor("limits").map { PolicySetting($0) },
             timeouts: timeouts,
             origin: origin
         )
@@ -90,6 +90,19 @@ public struct ServiceResource: Sendable {
     /// The first port has the service's own name, so that adding a second one renames nothing.
     func name(of port: ServicePort) -> String {
         port.port == ports[0].port ? key.description : "\(key)/\(port.port)"
+    }
+
+    /// Name of the cluster of a subset, or of the whole port; no label holds a `_`.
+    func name(of port: ServicePort, subset: String?) -> String {
+        subset.map { "\(name(of: port))_\($0)" } ?? name(of: port)
+    }
+
+    /// Those of a subset, or all.
+    func endpoints(of subset: TrafficPolicyResource.Subset?) -> [ServiceEndpoint] {
+        guard let subset else { return endpoints }
+        return endpoints.filter { endpoint in
+            subset.labels.allSatisfy { endpoint.labels[$0.key] == $0.value }
+        }
     }
 
     /// The names callers may use; the short one only in the same namespace.

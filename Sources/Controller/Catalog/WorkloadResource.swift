@@ -10,6 +10,8 @@ public struct WorkloadResource: Sendable {
     public let service: String?
     /// The only services its proxy may see.
     public let uses: [ObjectKey]
+    /// Where it runs.
+    public let locality: Locality
     let origin: Origin
 
     static func decode(
@@ -17,9 +19,9 @@ public struct WorkloadResource: Sendable {
         _ key: ObjectKey,
         _ origin: Origin
     ) -> WorkloadResource? {
-        guard let object = cursor.object(fields: ["serviceAccount", "service", "uses"]) else {
-            return nil
-        }
+        guard
+            let object = cursor.object(fields: ["serviceAccount", "service", "uses", "locality"])
+        else { return nil }
         let serviceAccount = object.optional("serviceAccount", default: key.name) {
             $0.string(.label)
         }
@@ -27,12 +29,14 @@ public struct WorkloadResource: Sendable {
         let uses = object.optional("uses", default: []) { field in
             field.array(count: 0...CatalogLimits.usesMax) { decodeUse($0, key.namespace) }
         }
-        guard let serviceAccount, let uses else { return nil }
+        let locality = object.optional("locality", default: .unknown, Locality.decode)
+        guard let serviceAccount, let uses, let locality else { return nil }
         return WorkloadResource(
             key: key,
             serviceAccount: serviceAccount,
             service: service,
             uses: uses,
+            locality: locality,
             origin: origin
         )
     }

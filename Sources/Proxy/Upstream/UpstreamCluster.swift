@@ -36,6 +36,8 @@ final class UpstreamCluster: TimerTarget {
     private var successor: UpstreamCluster?
     /// Ends ejections, and judges endpoints that get no requests any more.
     private let healthTimer = Timer()
+    /// Nil unless the cluster asks for checks.
+    private var healthChecker: HealthChecker?
     private let leavesVersionToCaller: Bool
     private(set) var runningRequests = 0
     var connectionCount = 0
@@ -94,6 +96,8 @@ final class UpstreamCluster: TimerTarget {
         }
         selector.update(members, now: worker.loop.now)
         armHealthTimer()
+        healthChecker = cluster.healthCheck.map { HealthChecker(of: self, by: $0) }
+        healthChecker?.follow(pools)
     }
 
     /// Whether what is known of endpoints' health and speed is worth the same under `other`.
@@ -171,6 +175,7 @@ final class UpstreamCluster: TimerTarget {
             }
         )
         selector.update(members, now: worker.loop.now)
+        healthChecker?.follow(pools)
         for pool in before where !pools.contains(where: { $0 === pool }) { pool.retire() }
         if !pools.isEmpty || !names.isPending { endWait() }
     }
@@ -200,7 +205,7 @@ final class UpstreamCluster: TimerTarget {
         worker.metrics.adjust(.requestsPending, direction, by: -Int64(count))
     }
 
-    private static func spoken(with cluster: Cluster) -> UpstreamProtocol {
+    static func spoken(with cluster: Cluster) -> UpstreamProtocol {
         switch cluster.protocol {
         case .http1, .tcp: .http1
         case .http2: .http2
@@ -293,22 +298,23 @@ final class UpstreamCluster: TimerTarget {
         }
     }
 
-    /// What an active check found.
-    func healthChecked(_ pool: EndpointPool, isWell: Bool) {
-        guard let index = pools.firstIndex(where: { $0 === pool }) else { return }
+    /// What a health check of the endpoint at `index` found.
+    func healthChecked(_ index: Int, isWell: Bool) {
         let now = worker.loop.now
-        if let event = selector.healthChecked(index, isWell: isWell, now: now) { note(event) }
+        if let event = selector.healthChecked(index, isWell: isWell, now: now) {
+            note(event, restoredBy: "health checks succeeded")
+        }
         armHealthTimer()
     }
 
-    private func note(_ event: EndpointEvent) {
+    private func note(_ event: EndpointEvent, restoredBy reason: StaticString = "probe succeeded") {
         switch event {
         case .ejected(let index, let cause):
             worker.metrics.add(.endpointEjections, direction, label: cause.label)
             worker.logEndpoint("endpoint ejected", cluster.name, address(index), cause.label)
         case .restored(let index):
             worker.metrics.add(.endpointRestorations, direction)
-            worker.logEndpoint("endpoint restored", cluster.name, address(index), "probe succeeded")
+            worker.logEndpoint("endpoint restored", cluster.name, address(index), reason)
         case .probing: break
         }
     }
@@ -350,6 +356,7 @@ final class UpstreamCluster: TimerTarget {
         names?.cancel()
         successor = kept
         if healthTimer.isArmed { worker.loop.timers.cancel(healthTimer) }
+        healthChecker?.stop()
         let tunnels = names?.takeWaitingTunnels() ?? []
         leftQueue(tunnels.count)
         for tunnel in tunnels { tunnel.unresolved(.noEndpoint) }

@@ -45,7 +45,7 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
     case upstreamConnects, upstreamConnectFailures, upstreamReuses, upstreamStale
     case upstreamBytesReceived, upstreamBytesSent
     case retries, retriesRefused
-    case endpointEjections, endpointRestorations, panicPicks, fallbacks
+    case endpointEjections, endpointRestorations, healthChecks, panicPicks, fallbacks
     case faultsInjected, rateLimited, shed
     case hedges, hedgesWon, mirrors, mirrorsDropped
     case snapshotsApplied, certificatesApplied
@@ -185,6 +185,13 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
                 "mesh_endpoint_restorations_total",
                 "Endpoints that came back after an ejection.",
                 direction: true
+            )
+        case .healthChecks:
+            .init(
+                "mesh_health_checks_total",
+                "Health checks of endpoints.",
+                direction: true,
+                label: "result"
             )
         case .panicPicks:
             .init(

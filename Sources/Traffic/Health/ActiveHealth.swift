@@ -3,7 +3,7 @@
 public import MeshModel
 public import Time
 
-/// Counts results of health checks and says when the next is due.
+/// Counts the results of health checks.
 ///
 /// Worker-confined. An endpoint is well until checks fail: a new one would otherwise wait for its
 /// first two checks, and all would be out at the start of a proxy.
@@ -13,7 +13,6 @@ public struct ActiveHealth: Sendable {
 
     private let failuresMax: Int
     private let successesMin: Int
-    private let intervalNanoseconds: UInt64
     /// Results in a row that contradict `isWell`.
     private var contradictions = 0
 
@@ -21,7 +20,6 @@ public struct ActiveHealth: Sendable {
     public init(_ policy: HealthCheck) {
         failuresMax = policy.failuresMax
         successesMin = policy.successesMin
-        intervalNanoseconds = policy.interval.nanoseconds
     }
 
     /// Counts a check's result; true when `isWell` has changed by it.
@@ -36,15 +34,17 @@ public struct ActiveHealth: Sendable {
         contradictions = 0
         return true
     }
+}
 
+extension HealthCheck {
     /// Until the first check: anything up to an interval, so that a list is not checked at once.
     public func firstDelayNanoseconds(random: inout FastRandom) -> UInt64 {
-        random.next(upperBound: intervalNanoseconds + 1)
+        random.next(upperBound: interval.nanoseconds + 1)
     }
 
     /// From the start of a check to the next: the interval, give or take a fifth.
     public func nextDelayNanoseconds(random: inout FastRandom) -> UInt64 {
-        let fifth = intervalNanoseconds / 5
-        return intervalNanoseconds - fifth + random.next(upperBound: fifth * 2 + 1)
+        let fifth = interval.nanoseconds / 5
+        return interval.nanoseconds - fifth + random.next(upperBound: fifth * 2 + 1)
     }
 }

@@ -49,6 +49,7 @@ enum Benchmark {
                 report("\(mix)", count, matches) { table.match(heads[$0 & 63]) }
             }
         }
+        report("a pattern compiled", 1, 10_000) { pattern($0).text.utf8.count }
         let schedule = SplitSchedule(weights: [95, 5])
         report("split by ticket", 2, 10_000_000) { schedule.choice(ticket: UInt64($0)) }
         report("split by hash", 2, 10_000_000) { schedule.choice(hash: UInt64($0)) }

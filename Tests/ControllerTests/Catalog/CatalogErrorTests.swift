@@ -402,31 +402,25 @@ import Testing
                 Manifests.orders + "\n---\n"
                     + Manifests.route(
                         """
-                        - filters: []
-                          retry: {}
-                          matches:
-                            - path: {type: RegularExpression, value: /a.*}
-                              queryParams: []
-                            - headers: [{type: RegularExpression, name: a, value: b}]
-                          timeouts: {backendRequest: 1s}
+                        - filters: [{type: ExtensionRef, extensionRef: {}}]
+                          sessionPersistence: {idleTimeout: 1h}
+                          timeouts: {backendReqest: 1s}
                           backendRefs: [{name: orders, filters: [], namespace: other}]
                         """
                     ),
-                "a.yaml:22:7: spec.rules[0].filters: not supported yet (allowed: one of matches, "
-                    + "backendRefs, timeouts)",
-                "a.yaml:23:7: spec.rules[0].retry: not supported yet (allowed: one of matches, "
-                    + "backendRefs, timeouts)",
-                "a.yaml:25:24: spec.rules[0].matches[0].path.type: not supported yet: "
-                    + #""RegularExpression" (allowed: Exact, PathPrefix)"#,
-                "a.yaml:26:11: spec.rules[0].matches[0].queryParams: not supported yet (allowed: "
-                    + "one of path, method, headers)",
-                "a.yaml:27:28: spec.rules[0].matches[1].headers[0].type: not supported yet: "
-                    + #""RegularExpression" (allowed: Exact)"#,
-                "a.yaml:28:18: spec.rules[0].timeouts.backendRequest: not supported yet (allowed: "
-                    + "one of request)",
-                "a.yaml:29:36: spec.rules[0].backendRefs[0].filters: not supported yet (allowed: "
-                    + "one of group, kind, name, namespace, port, weight)",
-                "a.yaml:29:60: spec.rules[0].backendRefs[0].namespace: another namespace is not "
+                "a.yaml:22:38: spec.rules[0].filters[0].extensionRef: not supported yet (allowed: "
+                    + "one of type, requestHeaderModifier, responseHeaderModifier, "
+                    + "requestRedirect, urlRewrite, requestMirror, cors)",
+                #"a.yaml:22:23: spec.rules[0].filters[0].type: unknown value: "ExtensionRef" "#
+                    + "(allowed: one of RequestHeaderModifier, ResponseHeaderModifier, "
+                    + "RequestRedirect, URLRewrite, RequestMirror, CORS)",
+                "a.yaml:23:28: spec.rules[0].sessionPersistence.idleTimeout: not supported yet "
+                    + "(allowed: one of sessionName, type, absoluteTimeout, cookieConfig)",
+                "a.yaml:24:18: spec.rules[0].timeouts.backendReqest: unknown field: backendReqest "
+                    + "(allowed: did you mean backendRequest? one of request, backendRequest)",
+                "a.yaml:25:36: spec.rules[0].backendRefs[0].filters: not supported yet (allowed: "
+                    + "one of group, kind, name, namespace, port, weight, subset)",
+                "a.yaml:25:60: spec.rules[0].backendRefs[0].namespace: another namespace is not "
                     + #"supported yet: "other" (allowed: default)"#
             ),
             Bad(

@@ -4,7 +4,7 @@ import Controller
 enum Manifests {
     /// An object with `spec` indented below it, from line 6 and column 3 on.
     static func object(_ kind: String, _ name: String, _ spec: String) -> String {
-        let group = kind == "HTTPRoute" ? "gateway.networking.k8s.io" : "mesh.internal"
+        let group = kind.hasSuffix("Route") ? "gateway.networking.k8s.io" : "mesh.internal"
         return """
             apiVersion: \(group)/v1
             kind: \(kind)

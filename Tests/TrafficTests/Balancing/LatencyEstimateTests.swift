@@ -50,13 +50,21 @@ struct LatencyEstimateTests {
         var latency = LatencyEstimate(nanoseconds: 1_000, now: 50 * Self.second)
         #expect(latency.value(at: 50 * Self.second) == 1_000)
         #expect(latency.value(at: 0) == 1_000)
-        #expect(latency.value(at: 60 * Self.second).isNear(367.9, within: 0.02))
+        #expect(latency.value(at: 55 * Self.second).isNear(606.5, within: 0.02))
         latency.settle(at: 40 * Self.second)
         #expect(latency.held == 1_000)
         latency.add(10, now: 40 * Self.second)
         #expect(latency.held == 1_000)
-        latency.settle(at: 60 * Self.second)
-        #expect(latency.held.isNear(367.9, within: 0.02))
+        latency.settle(at: 55 * Self.second)
+        #expect(latency.held.isNear(606.5, within: 0.02))
+    }
+
+    @Test("an estimate twenty times as high as others is below them in less than ten seconds")
+    func fallsFaster() {
+        let latency = LatencyEstimate(nanoseconds: 2_000, now: 0)
+        #expect(latency.value(at: 6 * Self.second) > 200)
+        #expect(latency.value(at: 8 * Self.second) < 100)
+        #expect(latency.value(at: .max) < 1e-3)
     }
 
     @Test("the past of a long attempt at one endpoint is no reason to forget it")

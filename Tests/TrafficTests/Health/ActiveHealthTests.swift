@@ -42,12 +42,12 @@ struct ActiveHealthTests {
 
     @Test("checks are an interval apart, give or take a fifth, and the first is anywhere in it")
     func delays() {
-        let health = ActiveHealth(HealthCheck(kind: .tcp, interval: .seconds(5)))
+        let check = HealthCheck(kind: .tcp, interval: .seconds(5))
         var random = FastRandom(seed: 1)
-        let next = (0..<1_000).map { _ in health.nextDelayNanoseconds(random: &random) }
+        let next = (0..<1_000).map { _ in check.nextDelayNanoseconds(random: &random) }
         #expect(next.allSatisfy { (4_000_000_000...6_000_000_000).contains($0) })
         #expect((next.min() ?? 0) < 4_020_000_000 && (next.max() ?? 0) > 5_980_000_000)
-        let first = (0..<1_000).map { _ in health.firstDelayNanoseconds(random: &random) }
+        let first = (0..<1_000).map { _ in check.firstDelayNanoseconds(random: &random) }
         #expect(first.allSatisfy { $0 <= 5_000_000_000 })
         #expect((first.min() ?? 0) < 50_000_000 && (first.max() ?? 0) > 4_950_000_000)
     }
