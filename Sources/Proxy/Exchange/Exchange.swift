@@ -69,6 +69,8 @@ final class Exchange: AttemptReceiver {
     /// The target's limit; still valid when the exchange is over, for what is left to be sent of it.
     private(set) var idleNanoseconds = Exchange.idleNanosecondsWithoutTarget
     private var status = 0
+    /// Whether the response says in its `grpc-status` that the call failed.
+    private var hasFailedCall = false
     private var requestBytes: UInt64 = 0
     private var responseBytes: UInt64 = 0
     private var failureFlag: ResponseFlag?
@@ -232,6 +234,8 @@ final class Exchange: AttemptReceiver {
         }
         state = .responding
         status = response.status
+        // Trailers only: the head is the whole response.
+        hasFailedCall = GRPCStatus.isFailure(response.fields)
         replay.clear()
         isReplayComplete = false
         if head.isWebSocket { answerWebSocket(response.status) }
@@ -272,6 +276,7 @@ final class Exchange: AttemptReceiver {
     /// The response is complete.
     override func responseEnd(trailers: FieldBlock?) {
         precondition(state == .responding)
+        if let trailers, GRPCStatus.isFailure(trailers) { hasFailedCall = true }
         downstream.sendEnd(trailers: trailers)
         if tunnel == .open, !requestEnded {
             tunnel = .answered
@@ -519,6 +524,7 @@ final class Exchange: AttemptReceiver {
         tunnel = .none
         responsePaused = false
         status = 0
+        hasFailedCall = false
         requestBytes = 0
         responseBytes = 0
         failureFlag = nil
@@ -536,7 +542,8 @@ final class Exchange: AttemptReceiver {
             duration: duration,
             requestBytes: requestBytes,
             responseBytes: responseBytes,
-            flag: failureFlag
+            flag: failureFlag,
+            hasFailedCall: hasFailedCall
         )
         guard worker.logsExchange(status: status, hasFailed: failureFlag != nil) else { return }
         worker.logExchange(

@@ -89,6 +89,21 @@ enum GRPCStatus: UInt64 {
             }
     }
 
+    /// Whether a `grpc-status` among `fields` says that the server failed, rather than that it was
+    /// asked for something it refuses: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+    static func isFailure(_ fields: FieldBlock) -> Bool {
+        guard let index = fields.firstIndex(of: .grpcStatus) else { return false }
+        return fields.withValue(at: index) { value in
+            switch value.count {
+            case 1: value[0] == UInt8(ascii: "2") || value[0] == UInt8(ascii: "4")
+            case 2:
+                value[0] == UInt8(ascii: "1") && value[1] >= UInt8(ascii: "3")
+                    && value[1] <= UInt8(ascii: "5")
+            default: false
+            }
+        }
+    }
+
     /// Whether the caller of this request understands a `grpc-status` and nothing else.
     static func isExpected(by head: RequestHead) -> Bool {
         guard let index = head.fields.firstIndex(of: .contentType) else { return false }
