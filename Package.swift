@@ -71,6 +71,10 @@ targets += module(
     "Traffic",
     ["HTTP", "MeshModel", "RegularExpressions", "Time", "Bytes"]
 )
+targets += module(
+    "Simulation",
+    ["Traffic", "HTTP", "MeshModel", "Time", "Bytes"]
+)
 targets += module("Telemetry", ["Time", "Bytes", "HTTP"])
 targets += module("DNS", ["Reactor", "MeshModel", "Time", "Bytes"])
 targets += module("ControlProtocol", ["MeshModel"])
@@ -102,8 +106,9 @@ targets += [
     .executableTarget(
         name: "mesh-proxy",
         dependencies: [
-            "Proxy", "ControlClient", "Admin", "Telemetry", "DNS", "MeshModel", "Reactor", "TLS",
-            "Time", "Bytes", "CLinux",
+            "Proxy", "ControlClient", "Admin", "Telemetry", "Traffic", "DNS", "MeshModel",
+            "Reactor",
+            "TLS", "Time", "Bytes", "CLinux",
         ],
         swiftSettings: base
     ),
@@ -128,6 +133,20 @@ if Context.environment["MESH_DATA_PLANE_BENCH"] == "1" {
             name: "bench-http2",
             dependencies: ["HTTP2", "HTTP", "Bytes", "Time"],
             path: "Tests/Benchmarks/HTTP2",
+            swiftSettings: base
+        ),
+        .executableTarget(
+            name: "bench-routing",
+            dependencies: [
+                "Traffic", "MeshModel", "RegularExpressions", "HTTP", "Bytes", "Time",
+            ],
+            path: "Tests/Benchmarks/Routing",
+            swiftSettings: base
+        ),
+        .executableTarget(
+            name: "bench-traffic",
+            dependencies: ["Traffic", "MeshModel", "Time"],
+            path: "Tests/Benchmarks/Traffic",
             swiftSettings: base
         ),
     ]
@@ -162,7 +181,7 @@ if !dataPlaneOnly {
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Yams", package: "Yams"),
     ]
-    targets += module("Controller", controlPlane)
+    targets += module("Controller", controlPlane, tests: ["Simulation"])
     targets += [
         .executableTarget(
             name: "mesh-controller",
@@ -178,7 +197,7 @@ if !dataPlaneOnly {
         .executableTarget(
             name: "meshctl",
             dependencies: [
-                "Controller", "ControlProtocol", "MeshModel",
+                "Controller", "ControlProtocol", "MeshModel", "Simulation", "Traffic", "Time",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -114,6 +114,8 @@ final class AdminConnection: Connection {
         case .refused(let reply): send(reply)
         case .endpoint(let endpoint):
             server.answer(endpoint) { [self] in send($0) }
+        case .question(let endpoint, let question):
+            server.answer(endpoint, question) { [self] in send($0) }
         }
     }
 

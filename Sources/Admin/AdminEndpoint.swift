@@ -10,6 +10,8 @@ struct AdminEndpoint: Sendable {
         case fixed(@Sendable () -> AdminReply)
         /// The state is gathered, then made a page.
         case page(@Sendable (AdminSnapshot) -> AdminReply)
+        /// What is remembered of exchanges is gathered, then made a page.
+        case explanation(@Sendable (ExplainQuestion, [AdminExplanation]) -> AdminReply)
         /// The drain is started.
         case drain(@Sendable () -> AdminReply)
     }
@@ -20,6 +22,6 @@ struct AdminEndpoint: Sendable {
     let answer: Answer
 
     static let all: [AdminEndpoint] = [
-        index, live, ready, metrics, config, clusters, certs, drain,
+        index, live, ready, metrics, config, clusters, certs, explain, drain,
     ]
 }

@@ -12,6 +12,8 @@ import MeshModel
 /// The endpoint of a request, or the refusal it gets.
 enum AdminRoute {
     case endpoint(AdminEndpoint)
+    /// The endpoint, and which exchange it is asked about.
+    case question(AdminEndpoint, ExplainQuestion)
     case refused(AdminReply)
 
     init(_ head: RequestHead) {
@@ -40,7 +42,15 @@ enum AdminRoute {
             self = .refused(.problem(403, "requests from a web page are refused"))
             return
         }
-        self = .endpoint(endpoint)
+        guard case .explanation = endpoint.answer else {
+            self = .endpoint(endpoint)
+            return
+        }
+        guard let question = ExplainQuestion(head) else {
+            self = .refused(.problem(400, ExplainQuestion.usage))
+            return
+        }
+        self = .question(endpoint, question)
     }
 }
 

@@ -12,22 +12,30 @@ public final class AdminServer: Listener {
     /// Collects the state and calls back once, on the loop, now or in a later turn.
     public typealias Gather = (_ completion: @escaping (AdminSnapshot) -> Void) -> Void
 
+    /// Finds the exchanges of a request id or trace id and calls back once, as `Gather`.
+    public typealias Explain = (
+        _ id: String, _ completion: @escaping ([AdminExplanation]) -> Void
+    ) -> Void
+
     private let gather: Gather
+    private let explain: Explain
     private let drain: () -> Void
     private var connections: [ObjectIdentifier: AdminConnection] = [:]
 
     /// Starts to serve on `socket`, which must be bound to a loopback address.
     ///
-    /// `drain` is called for each `POST /drain`.
+    /// `drain` is called for each `POST /drain`; without `explain` no exchange is known.
     ///
     /// - Throws: `ReactorError` when the socket cannot be watched.
     public init(
         loop: EventLoop,
         socket: ListeningSocket,
         gather: @escaping Gather,
-        drain: @escaping () -> Void
+        drain: @escaping () -> Void,
+        explain: @escaping Explain = { _, completion in completion([]) }
     ) throws(ReactorError) {
         self.gather = gather
+        self.explain = explain
         self.drain = drain
         try super.init(loop: loop, socket: socket)
     }
@@ -71,6 +79,18 @@ public final class AdminServer: Listener {
         case .drain(let reply):
             drain()
             completion(reply())
+        case .explanation: preconditionFailure("an explanation answers a question")
         }
+    }
+
+    func answer(
+        _ endpoint: AdminEndpoint,
+        _ question: ExplainQuestion,
+        _ completion: @escaping (AdminReply) -> Void
+    ) {
+        guard case .explanation(let page) = endpoint.answer else {
+            preconditionFailure("only an explanation answers a question")
+        }
+        explain(question.id) { completion(page(question, $0)) }
     }
 }

@@ -189,6 +189,21 @@ public final class ByteBuffer {
         base.unsafelyUnwrapped.storeBytes(of: byte, toByteOffset: start + index, as: UInt8.self)
     }
 
+    /// Overwrites the bytes from `index` on by `bytes`.
+    ///
+    /// Traps when out of bounds.
+    public func set(_ bytes: Span<UInt8>, at index: Int) {
+        let count = bytes.count
+        precondition(index >= 0 && index <= end &- start && count <= end &- start &- index)
+        guard count > 0 else { return }
+        let target = base.unsafelyUnwrapped + (start &+ index)
+        bytes.withUnsafeBytes { bytes in
+            guard let source = bytes.baseAddress else { return }
+            // It may be this buffer's own.
+            target.copyMemory(from: source, byteCount: count)
+        }
+    }
+
     /// Drops the first `bytes` bytes.
     @inlinable
     public func consume(_ bytes: Int) {

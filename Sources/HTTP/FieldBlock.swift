@@ -31,6 +31,17 @@ public final class FieldBlock {
     /// Bytes of all lines, removed ones included.
     public var byteCount: Int { store.count }
 
+    /// Becomes a copy of `other`, removed lines included.
+    public func assign(from other: FieldBlock) {
+        store.clear()
+        other.store.withSpan { store.append($0) }
+        table.clear()
+        for record in 0..<other.count {
+            table.append(other.table[record * 2], other.table[record * 2 + 1])
+        }
+        present = other.present
+    }
+
     /// Drops all fields.
     ///
     /// Keeps the memory, unless an unusually large message made it grow.

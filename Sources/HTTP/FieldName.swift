@@ -19,10 +19,13 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     // What policies, local replies and metrics look at.
     case authorization, cookie, setCookie, cacheControl, contentType, contentEncoding
     case date, server, userAgent, accept, retryAfter, location
-    case idempotencyKey, grpcTimeout, grpcStatus, grpcMessage
+    case idempotencyKey, grpcTimeout, grpcStatus, grpcMessage, grpcRetryPushback
     case secWebSocketKey, secWebSocketAccept, secWebSocketVersion
     // From sidecar to sidecar: the version the application spoke, see HTTP2.
     case meshOrigin
+    // From layer to layer of the mesh: the time left, the same as an instant for the application beside
+    // the proxy, and the number of the attempt.
+    case meshTimeout, meshDeadline, meshAttempt
 
     /// Recognises `name` without case (RFC 9110 §5.1); anything unknown is `other`.
     public init(matching name: Span<UInt8>) {
@@ -78,10 +81,14 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         case .grpcTimeout: "grpc-timeout"
         case .grpcStatus: "grpc-status"
         case .grpcMessage: "grpc-message"
+        case .grpcRetryPushback: "grpc-retry-pushback-ms"
         case .secWebSocketKey: "Sec-WebSocket-Key"
         case .secWebSocketAccept: "Sec-WebSocket-Accept"
         case .secWebSocketVersion: "Sec-WebSocket-Version"
         case .meshOrigin: "mesh-origin"
+        case .meshTimeout: "mesh-timeout"
+        case .meshDeadline: "mesh-deadline"
+        case .meshAttempt: "mesh-attempt"
         }
     }
 
@@ -106,7 +113,8 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         switch self {
         case .host, .contentLength, .trailer, .expect, .te, .authorization, .cookie,
             .contentType, .contentEncoding, .cacheControl, .forwarded, .xForwardedFor,
-            .xForwardedProto, .xForwardedHost, .xForwardedClientCert:
+            .xForwardedProto, .xForwardedHost, .xForwardedClientCert, .meshTimeout,
+            .meshDeadline, .meshAttempt:
             true
         default: isHopByHop
         }

@@ -58,8 +58,9 @@ extension FieldName {
             .forwarded, .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedClientCert,
             .via, .authorization, .cookie, .setCookie, .cacheControl, .contentType,
             .contentEncoding, .date, .server, .userAgent, .accept, .retryAfter, .location,
-            .idempotencyKey, .grpcTimeout, .grpcStatus, .grpcMessage, .secWebSocketKey,
-            .secWebSocketAccept, .secWebSocketVersion:
+            .idempotencyKey, .grpcTimeout, .grpcStatus, .grpcMessage, .grpcRetryPushback,
+            .secWebSocketKey, .secWebSocketAccept, .secWebSocketVersion, .meshTimeout,
+            .meshDeadline, .meshAttempt:
             true
         case .other, .transferEncoding, .connection, .keepAlive, .te, .upgrade, .proxyConnection,
             .proxyAuthenticate, .proxyAuthorization, .http2Settings, .meshOrigin:

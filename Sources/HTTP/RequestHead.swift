@@ -115,6 +115,31 @@ public final class RequestHead {
         try authorityStore.withSpan(range(of: .host), body)
     }
 
+    /// Becomes a copy of `other`.
+    public func assign(from other: RequestHead) {
+        store.clear()
+        other.store.withSpan { store.append($0) }
+        authorityStore.clear()
+        other.authorityStore.withSpan { authorityStore.append($0) }
+        fields.assign(from: other.fields)
+        methodCode = other.methodCode
+        versionCode = other.versionCode
+        methodRange = other.methodRange
+        targetRange = other.targetRange
+        pathRange = other.pathRange
+        lineIsHeld = other.lineIsHeld
+        authorityIsSet = other.authorityIsSet
+        authorityCount = other.authorityCount
+        hostRange = other.hostRange
+        authorityPort = other.authorityPort
+        length = other.length
+        schemeCode = other.schemeCode
+        expects100 = other.expects100
+        keepAlive = other.keepAlive
+        webSocket = other.webSocket
+        origin = other.origin
+    }
+
     /// Makes the head empty for the next request.
     public func clear() {
         fields.clear()

@@ -60,8 +60,6 @@ public enum Limits {
     /// rest is room for federated domains.
     public static let trustBundleMax = 32
 
-    /// Bytes of a regular expression; longer ones are unreadable and slow to compile.
-    public static let patternBytesMax = 1_024
     /// Conditions on a route's query; Gateway API `HTTPRouteMatch`.
     public static let queryParametersMax = 16
     /// Bytes of a query parameter's name; Gateway API `HTTPQueryParamMatch`.

@@ -1,8 +1,8 @@
 // A snapshot as one worker uses it: hashed host names, compiled matches, live clusters.
 //
 // Built when a snapshot arrives, on the worker's own thread. What is unchanged is kept: clusters with
-// their connections, and the position of a weighted schedule, so that weights stay exact over an
-// update that does not touch them.
+// their connections and what is known of their endpoints' health; and what all workers share, by
+// `SharedTraffic`: the position of a weighted schedule, budgets and buckets.
 
 import HTTP
 import MeshModel
@@ -18,7 +18,8 @@ final class CompiledMesh {
     let application: UpstreamCluster?
     private let hosts: HostTable
     private let services: ContiguousArray<CompiledService>
-    private let inbound: ExchangeTarget?
+    private let inbound: DirectRoute?
+    let inboundPolicies: RoutePolicies
     /// Services by their virtual addresses, then by the endpoints behind them.
     private let destinations: [SocketAddress: Int]
 
@@ -39,16 +40,14 @@ final class CompiledMesh {
         }
         self.clusters = clusters
         application = Self.application(worker, snapshot.inbound, previous?.application)
+        let inboundPolicies = RoutePolicies(snapshot.inbound, shared: worker.shared)
+        self.inboundPolicies = inboundPolicies
         inbound = application.map {
-            ExchangeTarget(cluster: $0, series: nil, timeouts: snapshot.inbound.timeouts)
-        }
-        var schedules: [String: CompiledRoute] = [:]
-        for service in previous?.services ?? [] {
-            for route in service.routes { schedules[route.route.name] = route }
+            DirectRoute(ExchangeTarget(cluster: $0, series: nil, policies: inboundPolicies))
         }
         services = ContiguousArray(
             snapshot.services.map {
-                CompiledService($0, worker: worker, clusters: clusters, previous: schedules)
+                CompiledService($0, worker: worker, clusters: clusters)
             }
         )
         destinations = Self.destinations(snapshot)
@@ -66,7 +65,7 @@ final class CompiledMesh {
     func resolveOutbound(
         _ head: RequestHead,
         _ destination: OriginalDestination?
-    ) throws(Failure) -> ExchangeTarget? {
+    ) throws(Failure) -> ExchangeRoute? {
         let port = head.port ?? destination?.address.port
         let failure: Failure
         switch head.withHost({ hosts.find(host: $0, port: port) }) {
@@ -82,12 +81,9 @@ final class CompiledMesh {
     private func route(
         _ head: RequestHead,
         _ service: CompiledService
-    ) throws(Failure) -> ExchangeTarget {
-        let routes = service.routes
-        for index in routes.indices where routes[index].takes(head) {
-            return routes[index].nextTarget()
-        }
-        throw .noRoute
+    ) throws(Failure) -> ExchangeRoute {
+        guard let route = service.route(head) else { throw .noRoute }
+        return route
     }
 
     /// What is spoken at `destination`; `auto` when the mesh does not say or does not know it.
@@ -103,7 +99,7 @@ final class CompiledMesh {
     }
 
     /// Where a peer's request goes.
-    func resolveInbound() throws(Failure) -> ExchangeTarget {
+    func resolveInbound() throws(Failure) -> ExchangeRoute {
         guard let inbound else { throw .noEndpoint }
         return inbound
     }
@@ -184,7 +180,10 @@ final class CompiledMesh {
             connectTimeout: ProxyLimits.applicationConnectTimeout,
             idleTimeout: ProxyLimits.applicationIdleTimeout,
             limits: service.limits,
-            protocol: service.protocol
+            protocol: service.protocol,
+            // There is no other endpoint to prefer.
+            outlierDetection: nil,
+            adaptiveConcurrency: service.adaptiveConcurrency
         )
         if let previous, previous.cluster == cluster { return previous }
         return UpstreamCluster(
@@ -199,104 +198,28 @@ final class CompiledMesh {
 /// One callable service.
 private final class CompiledService {
     let routes: ContiguousArray<CompiledRoute>
+    private let table: RouteTable
 
-    init(
-        _ service: VirtualService,
-        worker: Worker,
-        clusters: [String: UpstreamCluster],
-        previous: [String: CompiledRoute]
-    ) {
+    init(_ service: VirtualService, worker: Worker, clusters: [String: UpstreamCluster]) {
+        table = RouteTable(service.routes)
         routes = ContiguousArray(
-            service.routes.map { route in
+            service.routes.enumerated().map { index, route in
                 CompiledRoute(
                     route,
+                    index: index,
                     service: service.name,
+                    port: service.port,
                     worker: worker,
-                    clusters: clusters,
-                    previous: previous[route.name]
+                    clusters: clusters
                 )
             }
         )
     }
+
+    func route(_ head: RequestHead) -> CompiledRoute? { table.match(head).map { routes[$0] } }
 
     /// An opaque connection has nothing to match by.
     func nextTunnelTarget() -> TunnelTarget? {
         routes.first { $0.route.match == .everything }?.nextTunnelTarget()
-    }
-}
-
-/// One route with the schedule over its backends.
-private final class CompiledRoute {
-    let route: Route
-    private let matcher: RouteMatcher
-    private let takesAll: Bool
-    private let targets: ContiguousArray<ExchangeTarget>
-    private var schedule: WeightedSchedule
-    private let service: String
-    private let worker: Worker
-    /// Made with the first opaque connection: most routes see none.
-    private var tunnelTargets: ContiguousArray<TunnelTarget?>
-
-    init(
-        _ route: Route,
-        service: String,
-        worker: Worker,
-        clusters: [String: UpstreamCluster],
-        previous: CompiledRoute?
-    ) {
-        self.route = route
-        self.service = service
-        self.worker = worker
-        tunnelTargets = ContiguousArray(repeating: nil, count: route.backends.count)
-        matcher = RouteMatcher(route.match)
-        takesAll = matcher.matchesEverything
-        targets = ContiguousArray(
-            route.backends.map { backend in
-                guard let cluster = clusters[backend.cluster] else {
-                    preconditionFailure("a snapshot refers to no cluster it does not hold")
-                }
-                let key = RequestSeriesKey(
-                    direction: .outbound,
-                    service: service,
-                    route: route.name,
-                    cluster: backend.cluster
-                )
-                return ExchangeTarget(
-                    cluster: cluster,
-                    series: worker.metrics.series(for: key),
-                    timeouts: route.timeouts
-                )
-            }
-        )
-        if let previous, previous.route.backends == route.backends {
-            schedule = previous.schedule
-        } else {
-            schedule = WeightedSchedule(weights: route.backends.map(\.weight))
-        }
-    }
-
-    func takes(_ head: RequestHead) -> Bool { takesAll || matcher.matches(head) }
-
-    func nextTarget() -> ExchangeTarget {
-        if targets.count == 1 { return targets[0] }
-        return targets[schedule.next()]
-    }
-
-    func nextTunnelTarget() -> TunnelTarget {
-        let index = schedule.next()
-        if let known = tunnelTargets[index] { return known }
-        let cluster = targets[index].cluster
-        let key = ConnectionSeriesKey(
-            direction: .outbound,
-            service: service,
-            cluster: cluster.cluster.name
-        )
-        let made = TunnelTarget(
-            cluster: cluster,
-            series: worker.metrics.series(for: key),
-            timeouts: route.timeouts
-        )
-        tunnelTargets[index] = made
-        return made
     }
 }

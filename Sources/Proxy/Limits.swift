@@ -1,10 +1,9 @@
 /// Bounds of the data plane that are not configured per listener or cluster.
 public enum ProxyLimits {
-    /// Request body bytes kept for a retry, per exchange.
-    ///
-    /// As Linkerd's: most idempotent requests with a body (PUT of a document) fit, and 1,000 of them
-    /// at once cost at most 64 MiB.
-    public static let replayBytesMax = 65_536
+    /// Request body bytes a mirror holds that is not connected yet.
+    public static let mirrorBytesMax = 65_536
+    /// Longest time for a mirrored request: nobody waits for it, but it takes a place.
+    public static let mirrorNanoseconds: UInt64 = 15_000_000_000
     /// Bytes of pipelined requests held while an exchange runs; reading pauses at the first, so this
     /// is what one receive may bring.
     public static let pipelinedBytesMax = 131_072
@@ -35,4 +34,6 @@ public enum ProxyLimits {
     /// Longest time an unused connection to the local application is kept: below the keep-alive time
     /// of most servers, so that a request seldom meets a connection that is just being closed.
     public static let applicationIdleTimeout = Duration.seconds(60)
+    /// Bytes of an answer to a health check that are kept; gRPC's has seven.
+    static let healthAnswerBytesMax = 4_096
 }

@@ -12,6 +12,7 @@ public import Reactor
 public import TLS
 import Telemetry
 import Time
+public import Traffic
 
 /// What the control loop tells a worker.
 public enum WorkerMessage: Sendable {
@@ -29,6 +30,8 @@ public enum WorkerMessage: Sendable {
     case expire
     /// Answer with the worker's numbers.
     case report(@Sendable (WorkerReport) -> Void)
+    /// Answer with what is remembered of the exchanges with this request id or trace id.
+    case explain(String, @Sendable ([SeenExchange]) -> Void)
     /// Leave the loop.
     case stop
 }
@@ -95,6 +98,8 @@ public final class Worker {
     let replyHead = ResponseHead()
     let replyBody = ByteBuffer()
     let replyTrailers = FieldBlock()
+    /// Scratch of filters; empty between uses.
+    let filterScratch = ByteBuffer()
     private(set) lazy var http2 = HTTP2Resources(worker: self, limits: settings.http2)
     /// Keeps the names of endpoints resolved; it knows no server before it is told.
     private(set) lazy var resolver = Resolver(
@@ -107,15 +112,25 @@ public final class Worker {
     private(set) var isDraining = false
     private(set) var closesIdleConnections = false
     private var mesh: CompiledMesh?
+    /// The exchanges that ended last.
+    private(set) lazy var trail = ExchangeTrail()
     private var listeners: [DownstreamListener] = []
     private(set) var connections: ContiguousArray<DownstreamConnection> = []
     private var reader: MailboxReader<WorkerMessage>?
     private var inboundConnections = 0
     private var runningExchanges = 0
     private var runningTunnels = 0
+    private var overload: OverloadDetector?
+    private var overloadTurn: UInt64 = 0
     private var ownAddresses: [SocketAddress] = []
     /// Servers that were seen to speak first.
     var learned = LearnedDestinations()
+    /// What holds for destinations that no policy names.
+    let passThroughPolicies = RoutePolicies(retry: .default, timeouts: .default)
+    /// Where the workload runs.
+    private(set) var locality = Locality.unknown
+    /// What the workers of this process share.
+    let shared: SharedTraffic
     /// What the mesh does not know.
     private(set) lazy var outside = DynamicClusters(worker: self, direction: .outbound)
     /// The application at the ports that were asked for.
@@ -135,9 +150,15 @@ public final class Worker {
         settings: ProxyConfiguration,
         sockets: WorkerSockets,
         mailbox: Mailbox<WorkerMessage>,
+        shared: SharedTraffic,
         writeLog: @escaping @Sendable ([UInt8]) -> Bool
     ) throws(ReactorError) {
-        let worker = try Worker(index: index, settings: settings, writeLog: writeLog)
+        let worker = try Worker(
+            index: index,
+            settings: settings,
+            shared: shared,
+            writeLog: writeLog
+        )
         worker.reader = try MailboxReader(loop: worker.loop, mailbox: mailbox) {
             [unowned worker] in worker.take($0)
         }
@@ -150,13 +171,15 @@ public final class Worker {
     init(
         index: Int,
         settings: ProxyConfiguration,
-        loop shared: EventLoop? = nil,
+        shared: SharedTraffic,
+        loop lent: EventLoop? = nil,
         writeLog: @escaping @Sendable ([UInt8]) -> Bool
     ) throws(ReactorError) {
         self.index = index
         self.settings = settings
         self.writeLog = writeLog
-        if let shared { loop = shared } else { loop = try EventLoop() }
+        self.shared = shared
+        if let lent { loop = lent } else { loop = try EventLoop() }
         httpLimits = HTTP.Limits(
             startLineBytesMax: settings.limits.requestLineBytesMax,
             fieldSectionBytesMax: settings.limits.fieldSectionBytesMax,
@@ -209,6 +232,9 @@ public final class Worker {
         }
     }
 
+    /// The configuration in use, for what is asked off the request path.
+    var compiledMesh: CompiledMesh? { mesh }
+
     // MARK: Messages
 
     func take(_ message: WorkerMessage) {
@@ -220,6 +246,7 @@ public final class Worker {
         case .closeIdle: closeIdle()
         case .expire: expire()
         case .report(let reply): reply(report())
+        case .explain(let id, let reply): reply(seenExchanges(id))
         case .stop: loop.stop()
         }
     }
@@ -227,6 +254,10 @@ public final class Worker {
     private func apply(_ snapshot: MeshSnapshot) {
         if snapshot.inbound != mesh?.snapshot.inbound { applicationPorts.retireAll() }
         if snapshot.unknownDestinations == .refuse { outside.retireAll() }
+        locality = snapshot.locality
+        if snapshot.loadShedding != mesh?.snapshot.loadShedding || mesh == nil {
+            overload = snapshot.loadShedding.map { OverloadDetector($0) }
+        }
         let next = CompiledMesh(worker: self, snapshot: snapshot, previous: mesh)
         mesh?.retire(for: next)
         mesh = next
@@ -312,14 +343,16 @@ public final class Worker {
     func caller(
         _ direction: Direction,
         identity: SPIFFEID?,
-        destination: OriginalDestination?
+        destination: OriginalDestination?,
+        address: InternetAddress?
     ) -> Caller {
         guard direction == .inbound else {
             return Caller(
                 direction: direction,
                 identity: identity,
                 series: nil,
-                destination: destination
+                destination: destination,
+                address: address
             )
         }
         let key = RequestSeriesKey(
@@ -331,7 +364,8 @@ public final class Worker {
             direction: direction,
             identity: identity,
             series: metrics.series(for: key),
-            destination: destination
+            destination: destination,
+            address: address
         )
     }
 
@@ -339,17 +373,60 @@ public final class Worker {
         _ head: RequestHead,
         _ direction: Direction,
         _ destination: OriginalDestination?
-    ) throws(Failure) -> ExchangeTarget {
+    ) throws(Failure) -> ExchangeRoute {
         guard let mesh else { throw .notConfigured }
         switch direction {
         case .outbound:
             if let target = try mesh.resolveOutbound(head, destination) { return target }
             guard let destination else { throw .unknownService(isWrongPort: false) }
-            return try passThrough(destination, mesh).exchange
+            return try passThrough(destination, mesh).route
         case .inbound:
             guard let destination else { return try mesh.resolveInbound() }
-            return try application(at: destination, mesh).exchange
+            return try application(at: destination, mesh).route
         }
+    }
+
+    /// Whether the last turn took so long that shedding is to be asked about.
+    var isLate: Bool { loop.lastTurnNanoseconds > 0 || overload?.level ?? 0 > 0 }
+
+    /// Whether a request of this priority is refused for the sake of more important ones.
+    func sheds(_ priority: Priority, _ direction: Direction) -> Bool {
+        if overloadTurn != loop.turns {
+            overloadTurn = loop.turns
+            overload?.turn(waitedNanoseconds: loop.lastTurnNanoseconds, now: loop.now)
+        }
+        guard overload?.sheds(priority) ?? false else { return false }
+        metrics.add(.shed, direction, label: priority.label)
+        return true
+    }
+
+    /// For what is told in dates; read anew each time, as it is rarely needed.
+    var wallTime: WallTime { Clock.wall() }
+
+    /// Begins an answer by policy in the scratch of local replies; its body is `replyBody`.
+    func prepareAnswer(status: Int) -> ResponseHead {
+        replyHead.clear()
+        replyBody.clear()
+        replyHead.set(status: status)
+        replyHead.set(
+            bodyLength: status == 204 ? .none : .known(0),
+            wantsKeepAlive: true
+        )
+        return replyHead
+    }
+
+    /// Puts a canned response into the scratch of local replies.
+    func prepare(_ answer: FallbackResponse) {
+        let response = prepareAnswer(status: answer.status)
+        replyBody.append(answer.body)
+        if answer.status != 204, answer.status != 304 {
+            response.set(bodyLength: .known(UInt64(replyBody.count)), wantsKeepAlive: true)
+        } else {
+            replyBody.clear()
+        }
+        filterScratch.clear()
+        filterScratch.append(answer.contentType)
+        response.fields.append(.contentType, filterScratch)
     }
 
     func exchangeStarted(_ direction: Direction) {
@@ -449,6 +526,23 @@ public final class Worker {
         logBuffer.clear()
         var line = LogLine(into: logBuffer, time: Clock.wall(), level: level, message: message)
         line.field("worker", index)
+        line.field("reason", reason)
+        line.finish()
+        writeLogBuffer()
+    }
+
+    /// One line for each endpoint that was set aside or came back.
+    func logEndpoint(
+        _ message: StaticString,
+        _ cluster: String,
+        _ endpoint: String,
+        _ reason: StaticString
+    ) {
+        logBuffer.clear()
+        var line = LogLine(into: logBuffer, time: Clock.wall(), level: .warning, message: message)
+        line.field("worker", index)
+        line.field("cluster", cluster)
+        line.field("endpoint", endpoint)
         line.field("reason", reason)
         line.finish()
         writeLogBuffer()

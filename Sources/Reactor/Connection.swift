@@ -139,6 +139,13 @@ open class Connection: EventSource {
         return InternetAddress(raw: raw)
     }
 
+    /// Where the peer is; nil when the socket does not know any more.
+    public final var peerAddress: InternetAddress? {
+        var raw = mesh_address()
+        guard descriptor >= 0, mesh_peer_address(descriptor, &raw) >= 0 else { return nil }
+        return InternetAddress(raw: raw)
+    }
+
     /// Where the peer of an accepted connection meant to connect, when a NAT rule sent it here; nil
     /// when it meant this socket.
     ///

@@ -68,11 +68,15 @@ public final class EventLoop {
     public let timers: TimerWheel
     /// Turns taken: waits for events that returned.
     @inlinable public var turns: UInt64 { turnCount }
+    /// How long the last turn's events took, which is what the next ones waited; 0 where there were
+    /// too few for it to matter.
+    @inlinable public var lastTurnNanoseconds: UInt64 { lastTurnTook }
 
     // Behind accessors, since a stored property that other modules see costs them a dynamic check for
     // each reading.
     @usableFromInline @exclusivity(unchecked) var turnTime: MonotonicTime
     @usableFromInline @exclusivity(unchecked) var turnCount: UInt64 = 0
+    @usableFromInline @exclusivity(unchecked) var lastTurnTook: UInt64 = 0
     let epoll: Int32
     /// Where received bytes land before they are lent; one for all connections of the loop.
     let receiveBlock: UnsafeMutableRawPointer
@@ -138,6 +142,10 @@ public final class EventLoop {
         }
         timers.advance(to: now)
         finishTurn()
+        // Few events are not worth another reading of the clock.
+        lastTurnTook =
+            count >= ReactorLimits.timedTurnEventsMin
+            ? Clock.monotonic().nanoseconds(since: turnTime) : 0
     }
 
     /// Arms `timer` to wake `target` in `nanoseconds` from this turn's time.

@@ -40,4 +40,11 @@ public enum TelemetryLimits {
 
     /// Bytes of an `x-request-id` that is kept.
     public static let requestIDBytesMax = 128
+
+    /// Ended exchanges that a worker remembers, about 800 bytes each: a quarter of a second at a
+    /// thousand requests a second, minutes where a person tries things out.
+    public static let exchangesKept = 256
+
+    /// Exchanges told of one id; a client that repeats itself keeps its id.
+    public static let exchangesFoundMax = 16
 }

@@ -55,6 +55,20 @@ extension AdminCluster {
     }
 }
 
+extension AdminExplanation {
+    /// An exchange with the decisions on it, as far as they can still be told.
+    init(_ seen: SeenExchange, mesh: MeshSnapshot?) {
+        let decisions = mesh.flatMap { seen.decisions(by: $0, wall: Clock.wall()) }
+        self.init(
+            worker: seen.worker,
+            story: seen.story,
+            currentVersion: mesh?.version,
+            decisionsText: decisions?.text,
+            decisionsJSON: decisions?.json
+        )
+    }
+}
+
 extension AdminCertificate {
     /// Leaf, intermediates and trusted roots of these credentials.
     static func all(of credentials: Credentials) -> [AdminCertificate] {

@@ -6,11 +6,13 @@ import Proxy
 import Reactor
 import Telemetry
 import Time
+import Traffic
 
 /// What workers tell the control loop.
 enum FleetMessage: Sendable {
     case logLine([UInt8])
     case report(query: Int, WorkerReport)
+    case seen(query: Int, [SeenExchange])
     case failed(worker: Int, reason: String)
 }
 
@@ -18,6 +20,14 @@ enum FleetMessage: Sendable {
 ///
 /// Confined to the control loop.
 final class Fleet {
+    /// A question about an exchange, for which the workers are asked alike.
+    private struct Search {
+        var found: [SeenExchange] = []
+        var waiting: Int
+        let completion: ([SeenExchange]) -> Void
+        let timer: CallbackTimer
+    }
+
     private struct Query {
         var reports: [WorkerReport] = []
         let completion: ([WorkerReport]) -> Void
@@ -37,6 +47,7 @@ final class Fleet {
     private let control: Mailbox<FleetMessage>
     private var reader: MailboxReader<FleetMessage>?
     private var queries: [Int: Query] = [:]
+    private var searches: [Int: Search] = [:]
     private var nextQuery = 0
     private let onFailure: (String) -> Void
 
@@ -66,13 +77,14 @@ final class Fleet {
         control = Mailbox<FleetMessage>(capacity: 16_384)
         mailboxes = (0..<count).map { _ in Mailbox<WorkerMessage>() }
         reader = try MailboxReader(loop: loop, mailbox: control) { [unowned self] in take($0) }
+        let shared = SharedTraffic(workers: count)
         for index in 0..<count {
             let sockets = WorkerSockets(
                 outbound: outbound.isEmpty ? nil : outbound[index],
                 inbound: inbound.isEmpty ? nil : inbound[index],
                 tcp: tcp.map { $0[index] }
             )
-            try start(index, configuration, sockets)
+            try start(index, configuration, sockets, shared)
         }
     }
 
@@ -97,10 +109,35 @@ final class Fleet {
         }
     }
 
+    /// Asks every worker for the exchanges with this id; those that take longer than a second are
+    /// left out.
+    func find(_ id: String, _ completion: @escaping ([SeenExchange]) -> Void) {
+        let query = nextQuery
+        nextQuery += 1
+        let timer = CallbackTimer(loop: loop)
+        searches[query] = Search(waiting: mailboxes.count, completion: completion, timer: timer)
+        timer.schedule(afterNanoseconds: Self.reportNanoseconds) { [unowned self] in
+            finishSearch(query)
+        }
+        let control = control
+        for mailbox in mailboxes {
+            mailbox.post(.explain(id) { control.post(.seen(query: query, $0)) })
+        }
+    }
+
+    private func finishSearch(_ query: Int) {
+        guard let search = searches.removeValue(forKey: query) else { return }
+        search.timer.cancel()
+        search.completion(
+            search.found.sorted { $0.story.ageNanoseconds < $1.story.ageNanoseconds }
+        )
+    }
+
     private func start(
         _ index: Int,
         _ configuration: ProxyConfiguration,
-        _ sockets: WorkerSockets
+        _ sockets: WorkerSockets,
+        _ shared: SharedTraffic
     ) throws(ReactorError) {
         let mailbox = mailboxes[index]
         let control = control
@@ -111,6 +148,7 @@ final class Fleet {
                     settings: configuration,
                     sockets: sockets,
                     mailbox: mailbox,
+                    shared: shared,
                     writeLog: { control.post(.logLine($0)) }
                 )
             } catch {
@@ -123,6 +161,12 @@ final class Fleet {
         switch message {
         case .logLine(let line): log.write(line)
         case .failed(let worker, let reason): onFailure("worker \(worker): \(reason)")
+        case .seen(let id, let found):
+            guard var search = searches[id] else { return }
+            search.found += found
+            search.waiting -= 1
+            searches[id] = search
+            if search.waiting == 0 { finishSearch(id) }
         case .report(let id, let report):
             guard var query = queries[id] else { return }
             query.reports.append(report)

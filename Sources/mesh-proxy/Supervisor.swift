@@ -139,9 +139,19 @@ final class Supervisor {
             drain: { [unowned self] in
                 log.line(.info, "draining", [("reason", "POST /drain")])
                 beginDrain(propagation: configuration.drain.propagation)
+            },
+            explain: { [unowned self] id, completion in
+                explain(id) { completion($0) }
             }
         )
         announce("admin", socket.address)
+    }
+
+    private func explain(_ id: String, _ completion: @escaping ([AdminExplanation]) -> Void) {
+        guard let fleet else { return completion([]) }
+        fleet.find(id) { [unowned self] found in
+            completion(found.map { AdminExplanation($0, mesh: mesh) })
+        }
     }
 
     private func gatherReports(_ completion: @escaping (AdminSnapshot) -> Void) {

@@ -8,8 +8,8 @@ struct Meshctl: AsyncParsableCommand {
         commandName: "meshctl",
         abstract: "Checks, applies and watches what the mesh is told.",
         subcommands: [
-            Validate.self, Snapshot.self, Status.self, Token.self, Apply.self, Canary.self,
-            Version.self,
+            Validate.self, Snapshot.self, Defaults.self, Explain.self, Simulate.self, Status.self,
+            Token.self, Apply.self, Canary.self, Version.self,
         ]
     )
 }

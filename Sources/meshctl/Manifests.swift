@@ -36,22 +36,26 @@ struct Snapshot: ParsableCommand {
     var manifests: String
 
     func run() throws {
-        let catalog = try loadCatalog(manifests)
         let key = ObjectKey(namespace: namespace, name: workload)
-        guard let snapshot = try catalog.compile(workload: key, version: 0, trustBundle: [])
-        else {
-            let known = catalog.workloads.keys.sorted().map(\.description)
-            throw Failure(
-                description:
-                    "there is no workload \(key); \(suggestion(for: key.description, among: known))"
-            )
-        }
-        Terminal.print(snapshot.encode())
+        Terminal.print(try compileSnapshot(of: key, manifests: manifests).encode())
     }
 }
 
+/// What the proxies of a workload would be sent.
+func compileSnapshot(of key: ObjectKey, manifests: String) throws -> MeshSnapshot {
+    let catalog = try loadCatalog(manifests)
+    guard let snapshot = try catalog.compile(workload: key, version: 0, trustBundle: []) else {
+        let known = catalog.workloads.keys.sorted().map(\.description)
+        throw Failure(
+            description:
+                "there is no workload \(key); \(suggestion(for: key.description, among: known))"
+        )
+    }
+    return snapshot
+}
+
 /// Loads a catalog or prints every error and ends with status 1.
-private func loadCatalog(_ directory: String) throws -> Catalog {
+func loadCatalog(_ directory: String) throws -> Catalog {
     do {
         return try Catalog.load(directory: directory)
     } catch {

@@ -85,6 +85,7 @@ extension AdminEndpoint {
         case .fixed(let reply): reply()
         case .page(let page): page(state)
         case .drain(let reply): reply()
+        case .explanation(let page): page(ExplainQuestion(id: "x", wantsJSON: false), [])
         }
     }
 }
@@ -109,7 +110,7 @@ struct AdminPageTests {
         #expect(
             listed == [
                 "GET /", "GET /live", "GET /ready", "GET /metrics", "GET /config",
-                "GET /clusters", "GET /certs", "POST /drain",
+                "GET /clusters", "GET /certs", "GET /explain", "POST /drain",
             ]
         )
     }

@@ -20,7 +20,7 @@ struct AdminRouterTests {
         let event = try decoder.next(text.utf8Span.span, at: &offset)
         try #require(event == .head)
         switch AdminRoute(decoder.head) {
-        case .endpoint(let endpoint): return (endpoint.path, nil)
+        case .endpoint(let endpoint), .question(let endpoint, _): return (endpoint.path, nil)
         case .refused(let reply): return ("\(reply.status)", reply)
         }
     }
@@ -31,6 +31,7 @@ struct AdminRouterTests {
             ("GET /", "/"), ("GET /live", "/live"), ("HEAD /ready", "/ready"),
             ("GET /metrics?name[]=x", "/metrics"), ("GET /config", "/config"),
             ("GET /clusters", "/clusters"), ("GET /certs", "/certs"), ("POST /drain", "/drain"),
+            ("GET /explain?request-id=1", "/explain"),
         ]
     )
     func reached(line: String, path: String) throws {

@@ -63,7 +63,8 @@ private final class Stage {
                 box.gatherings += 1
                 if box.answersAtOnce { completion(state) } else { box.waiting.append(completion) }
             },
-            drain: { box.drains += 1 }
+            drain: { box.drains += 1 },
+            explain: { id, completion in completion(id == "known" ? [inventedExplanation()] : []) }
         )
     }
 
@@ -112,6 +113,17 @@ struct AdminServerTests {
         caller.send("GET /ready HTTP/1.1\r\n\(host)\r\n".utf8Span.span)
         try stage.turnUntil { caller.received.hasSuffix("ready\n") }
         #expect(!caller.hasEnded)
+    }
+
+    @Test("An exchange is explained by its id, and an id that is not known is 404")
+    func explains() throws {
+        let stage = try Stage()
+        let caller = try stage.caller("GET /explain?request-id=known HTTP/1.1\r\n\(host)\r\n")
+        try stage.turnUntil { caller.received.contains("no retry") }
+        #expect(caller.received.hasPrefix("HTTP/1.1 200 "))
+        let other = try stage.caller("GET /explain?request-id=other HTTP/1.1\r\n\(host)\r\n")
+        try stage.turnUntil { other.received.contains("the last 256 exchanges") }
+        #expect(other.received.hasPrefix("HTTP/1.1 404 "))
     }
 
     @Test("HEAD gets the length of the page and no page")

@@ -87,6 +87,11 @@ struct ByteBufferTests {
         #expect(buffer.withSpan(5..<5) { $0.isEmpty })
         buffer.set(UInt8(ascii: "W"), at: 0)
         #expect(buffer.string == "World")
+        buffer.set([UInt8]().span, at: 5)
+        buffer.set(Array("ld".utf8).span, at: 1)
+        #expect(buffer.string == "Wldld")
+        buffer.set(Array("World".utf8).span, at: 0)
+        #expect(buffer.string == "World")
     }
 
     @Test("a queue that is filled and emptied in turn does not grow")

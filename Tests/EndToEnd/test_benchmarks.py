@@ -1,5 +1,7 @@
 """That the benchmark measures what it says: its arithmetic, and its latency client on a real socket."""
 
+import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -15,6 +17,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from bench import costs, figures, goals, report  # noqa: E402 (needs the path above)
 from bench.tools import Tools  # noqa: E402
+from resilience import figures as figures_of_trouble  # noqa: E402
+from resilience import report as report_of_trouble  # noqa: E402
+from resilience.processes import Caller, Endpoint, Outcome  # noqa: E402
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -68,6 +73,77 @@ class RequestCosts(unittest.TestCase):
                          {"/x/mesh-proxy": 15, "/lib/libc.so": 1000})
 
 
+def _outcome(due, status=200, who="a"):
+    return Outcome(due, due + 0.01, status, who)
+
+
+class Resilience(unittest.TestCase):
+    def test_an_endpoint_is_back_when_it_has_half_of_its_part_again(self):
+        # A probe at 11 and at 14, from 20 on ten a second.
+        moments = [11, 14, *(20 + i / 10 for i in range(50))]
+        self.assertEqual(figures_of_trouble.back_after(moments, 10, 10), 10)
+        self.assertIsNone(figures_of_trouble.back_after([11, 14], 10, 10))
+
+    def test_an_endpoint_is_out_from_its_last_full_second_on(self):
+        busy = [10 + i / 10 for i in range(20)]
+        self.assertAlmostEqual(
+            figures_of_trouble.out_after([*busy, 14, 16], 10, 20, 10), 1.9)
+        self.assertEqual(figures_of_trouble.out_after([14, 16], 10, 20, 10), 0)
+        self.assertIsNone(figures_of_trouble.out_after(
+            [10 + i / 10 for i in range(100)], 10, 20, 10))
+
+    def test_a_burst_is_the_fullest_quarter_of_a_second(self):
+        moments = [1, 2, 2.1, 2.2, 2.3, 3]
+        self.assertEqual(figures_of_trouble.burst(moments, 0, 9), 3)
+        self.assertEqual(figures_of_trouble.burst(moments, 2.15, 9), 2)
+
+    def test_a_herd_is_more_than_what_the_others_get_at_their_busiest(self):
+        self.assertEqual(
+            figures_of_trouble.herd([1, 5, 5.1, 5.2, 5.21], [[5, 5.1], [7, 8]], 2), 2)
+
+    def test_nothing_asked_shows_nothing(self):
+        self.assertEqual(figures_of_trouble.failed_share([]), 1)
+        self.assertEqual(figures_of_trouble.failed_share(
+            [_outcome(1), _outcome(2, 503), _outcome(3), _outcome(4, 0, "OSError")]), 0.5)
+
+    def test_what_never_came_true_is_worse_than_any_number(self):
+        self.assertTrue(report_of_trouble.is_worse(None, 30, "back_seconds"))
+        self.assertFalse(report_of_trouble.is_worse(30, None, "back_seconds"))
+        self.assertTrue(report_of_trouble.is_worse(20, 10, "failed"))
+        self.assertFalse(report_of_trouble.is_worse(11, 10, "failed"))
+
+    def test_a_caller_in_an_open_loop_goes_on_while_answers_are_awaited(self):
+        endpoint = Endpoint("a", latency=0.3)
+        self.addCleanup(endpoint.stop)
+        caller = Caller(endpoint.port, 50)
+        self.addCleanup(caller.stop)
+        caller.wait_for(50)
+        outcomes = caller.finish()
+        self.assertEqual({(200, "a")}, {(o.status, o.who) for o in outcomes})
+        self.assertGreaterEqual(min(o.latency for o in outcomes), 0.3)
+        # A caller that waited for each answer would have made four requests in that time.
+        self.assertGreater(len(outcomes) / (outcomes[-1].due - outcomes[0].due), 25)
+
+    def test_an_endpoint_errs_as_it_is_told_and_keeps_its_port(self):
+        endpoint = Endpoint("a", latency=0)
+        self.addCleanup(endpoint.stop)
+        port = endpoint.port
+
+        def status():
+            with contextlib.closing(http.client.HTTPConnection(
+                    "127.0.0.1", port, timeout=5)) as connection:
+                connection.request("GET", "/")
+                return connection.getresponse().status
+        for mode, expected in (("errors", 503), ("refuses", 429), ("missing", 404), ("healthy", 200)):
+            endpoint.mode(mode)
+            self.assertEqual(expected, status())
+        endpoint.kill()
+        self.assertRaises(ConnectionRefusedError, status)
+        endpoint.start()
+        self.assertEqual(200, status())
+        self.assertEqual(5, len(endpoint.arrivals()))
+
+
 class LatencyClient(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
@@ -85,7 +161,7 @@ class LatencyClient(unittest.TestCase):
         """Answers one connection; `stall` is the request before which it waits, and how long."""
         def run():
             connection, _ = self.listener.accept()
-            with connection:
+            with connection, contextlib.suppress(ConnectionError):  # the client has seen enough
                 count, data = 0, b""
                 while chunk := connection.recv(65536):
                     data += chunk

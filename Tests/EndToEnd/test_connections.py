@@ -72,7 +72,7 @@ class Connections(EndToEndCase):
     def test_a_request_timeout_is_a_504_and_frees_the_exchange(self):
         never = threading.Event()
         self.addCleanup(never.set)
-        app, proxy = self.plain_hop(lambda exchange: never.wait(30), timeouts={"request": "200ms"})
+        app, proxy = self.plain_hop(lambda exchange: never.wait(30), timeouts={"request": "1s"})
         with RawClient(proxy.port("outbound")) as client:
             self.assertEqual(504, client.get("orders").status)
             self.assertGreaterEqual(proxy.admin.metrics().sum("mesh_timeouts_total"), 1)
@@ -85,7 +85,7 @@ class Connections(EndToEndCase):
         def handler(exchange):
             exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
             never.wait(30)
-        _, proxy = self.plain_hop(handler, timeouts={"streamIdle": "200ms"})
+        _, proxy = self.plain_hop(handler, timeouts={"streamIdle": "1s"})
         with RawClient(proxy.port("outbound")) as client:
             with self.assertRaisesRegex(AssertionError, "end of stream|reset"):
                 client.get("orders")
@@ -99,7 +99,7 @@ class Connections(EndToEndCase):
         self.assertEqual([], app.requests)
 
     def test_an_idle_downstream_connection_is_closed_without_a_word(self):
-        _, proxy = self.plain_hop(limits={"connectionIdle": "200ms"})
+        _, proxy = self.plain_hop(limits={"connectionIdle": "1s"})
         with RawClient(proxy.port("outbound")) as client:
             self.assertEqual(200, client.get("orders").status)
             self.assertTrue(client.is_closed())

@@ -213,7 +213,7 @@ class Malformed(EndToEndCase):
         completed = []
         def handler(exchange):
             body = exchange.read_body()
-            completed.append((exchange.request.target, body))
+            completed.append((exchange.request.value("x-case"), body))
             exchange.reply()
         app, proxy = self.plain_hop(handler, cluster={"protocol": "http1"})
         port = proxy.port("outbound")
@@ -221,9 +221,9 @@ class Malformed(EndToEndCase):
             for name, (length, rest) in BODIES.items():
                 with self.subTest(name), FrameClient(port) as client:
                     more = [("content-length", length)] if length else []
+                    fields = client.fields("/evil", "POST", "orders", ("x-case", name), *more)
                     stream = client.next_stream()
-                    client.send(client.headers(
-                        stream, client.fields("/evil", "POST", "orders", *more), "END_HEADERS"))
+                    client.send(client.headers(stream, fields, "END_HEADERS"))
                     client.send_bytes(rest(stream))
                     try:
                         self.assertEqual(400, client.answer(stream).status)
@@ -231,7 +231,9 @@ class Malformed(EndToEndCase):
                         self.assertEqual(PROTOCOL_ERROR, reset.code)
                     self.assertEqual(200, client.get("/neighbour").status)
         eventually(lambda: app.connections_open() <= 2, "no cut request stays open at the app")
-        self.assertEqual([], [entry for entry in completed if entry[0] == "/evil"])
+        # What was announced may have been passed on before more of it arrives; the more never is.
+        self.assertLessEqual({entry for entry in completed if entry[0]},
+                             {("more in a second frame", b"four")})
 
     def _connections(self, app, proxy, listener, tls):
         port = proxy.port(listener)

@@ -192,7 +192,7 @@ class HTTP2Attacks(EndToEndCase):
         self.assertNotIn("/large", [request.target for request in app.requests])
 
     def test_a_head_that_never_ends_is_cut_after_its_time(self):
-        _, proxy, port, tls = self._outbound(limits={"headTimeout": "500ms"})
+        _, proxy, port, tls = self._outbound(limits={"headTimeout": "1s"})
         with Bystander(port), FrameClient(port) as attacker:
             began = time.monotonic()
             attacker.send(attacker.headers(1, attacker.fields("/slow")[:2], "END_STREAM"))
@@ -207,7 +207,8 @@ class HTTP2Attacks(EndToEndCase):
             "mesh_timeouts_total", kind="request_head", direction="outbound"))
 
     def test_streams_that_never_end_are_ended_after_their_idle_time(self):
-        _, proxy, port, tls = self._outbound(timeouts={"streamIdle": "500ms"})
+        # Long enough for the bystander's requests where the machine is slow.
+        _, proxy, port, tls = self._outbound(timeouts={"streamIdle": "2s"})
         with Bystander(port), FrameClient(port) as attacker:
             resident = proxy.resident_bytes()
             streams = [open_stream(attacker) for _ in range(100)]
@@ -230,7 +231,7 @@ class HTTP2Attacks(EndToEndCase):
             exchange.read_body()
             exchange.reply(200, b"ok" if exchange.request.target == "/bystander" else body)
         _, proxy, port, tls = self._outbound(
-            handler=large, timeouts={"streamIdle": "3s"})
+            handler=large, timeouts={"streamIdle": "5s"})
         resident = proxy.resident_bytes()
         for window in (0, 0x7FFFFFFF):
             with self.subTest(f"window {window}"), Bystander(port):

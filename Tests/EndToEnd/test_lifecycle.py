@@ -203,8 +203,8 @@ class RunCommand(EndToEndCase):
     def test_the_command_starts_when_the_proxy_is_ready(self):
         proxy = self._run(sys.executable, "-c", CHILD)
         proxy.wait_for_output(b"started")
-        self.assertTrue(proxy.logged("ready"))
         self.assertTrue(proxy.admin.is_ready())
+        proxy.wait_for_log("ready")
 
     def test_signals_reach_the_command_and_its_status_comes_back(self):
         proxy = self._run(sys.executable, "-c", CHILD)

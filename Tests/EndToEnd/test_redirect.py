@@ -64,14 +64,15 @@ class Listeners:
         with contextlib.suppress(OSError):  # closed
             while True:
                 connection, peer = listener.accept()
-                connection.sendall(json.dumps({
-                    "who": name, "meant": original_destination(connection), "peer": peer[0],
-                }).encode() + b"\n")
-                threading.Thread(target=self._echo, args=(connection,), daemon=True).start()
+                threading.Thread(
+                    target=self._talk, args=(name, connection, peer), daemon=True).start()
 
     @staticmethod
-    def _echo(connection):
+    def _talk(name, connection, peer):
         with contextlib.suppress(OSError), connection:
+            connection.sendall(json.dumps({
+                "who": name, "meant": original_destination(connection), "peer": peer[0],
+            }).encode() + b"\n")
             while data := connection.recv(4096):
                 connection.sendall(data)
 

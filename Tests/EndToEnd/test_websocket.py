@@ -9,6 +9,7 @@ import threading
 
 from harness import snapshots
 from harness.case import EndToEndCase
+from harness.kernel import standing_bytes_max
 from harness.websocket import WebSocketApp, echo
 from localmesh.waiting import eventually, unchanged
 from websockets.asyncio.client import connect
@@ -64,6 +65,13 @@ class WebSockets(EndToEndCase):
                     asyncio.run(asyncio.wait_for(story(to_app), 120))
                 finally:
                     app.stop()
+
+    @staticmethod
+    def _much():
+        """(a message, how many may be on their way to who reads nothing, clearly more than that)"""
+        part = incompressible(256 * 1024)
+        standing_max = standing_bytes_max() // len(part)
+        return part, standing_max, standing_max * 5 // 4
 
     @staticmethod
     async def _standing(sent):
@@ -187,7 +195,7 @@ class WebSockets(EndToEndCase):
         self._each_way(story, max_size=None, compression="deflate")
 
     def test_a_slow_reader_holds_the_sender_and_loses_nothing(self):
-        part, count = incompressible(256 * 1024), 256
+        part, standing_max, count = self._much()
         sent = [0]
 
         async def handler(socket):
@@ -199,13 +207,13 @@ class WebSockets(EndToEndCase):
             sent[0] = 0
             async with to_app(compression=None, max_queue=1) as socket:
                 # The first ones are on their way, then the sender stands still.
-                self.assertLess(await self._standing(sent), count - 64)
+                self.assertLess(await self._standing(sent), standing_max)
                 for _ in range(count):
                     self.assertEqual(digest(part), digest(await socket.recv()))
         self._each_way(story, handler, compression=None)
 
     def test_a_slow_server_holds_the_caller_and_loses_nothing(self):
-        part, count = incompressible(256 * 1024), 256
+        part, standing_max, count = self._much()
         may_read = threading.Event()
 
         async def handler(socket):
@@ -224,7 +232,7 @@ class WebSockets(EndToEndCase):
                         await socket.send(part)
                         sent[0] += 1
                 sending = asyncio.create_task(send())
-                self.assertLess(await self._standing(sent), count - 64)
+                self.assertLess(await self._standing(sent), standing_max)
                 may_read.set()
                 await sending
                 self.assertEqual("all there", await socket.recv())

@@ -78,7 +78,7 @@ struct HTTP2FailureTests {
         let short = caller.request("POST", body: "x")
         #expect(try bench.answers([short])[0].hasPrefix("503 "))
         #expect(application.streams.count == 3)
-        let body = String(repeating: "x", count: ProxyLimits.replayBytesMax + 1)
+        let body = String(repeating: "x", count: RetryPolicy.default.replayBytesMax + 1)
         let long = caller.request("POST", body: body)
         #expect(try bench.answers([long])[0].hasPrefix("503 "))
         #expect(application.streams.count == 4)

@@ -138,15 +138,16 @@ struct HTTP2PoolTests {
         try bench.finish()
     }
 
-    @Test("when nobody listens, each of many exchanges fails after its three attempts, at once")
+    @Test("when nobody listens, each of many exchanges fails after its three attempts")
     func nobodyListens() throws {
         let bench = try ProxyBench()
         try bench.serve([try bench.closedPort()], protocol: .http2)
         let caller = try bench.http2Caller()
         let sent = (0..<50).map { _ in caller.request() }
         #expect(try bench.answers(sent).allSatisfy { $0.hasPrefix("503 ") })
-        // Dials are shared as connections are: not three for each of them.
-        #expect(bench.metrics.value(.upstreamConnectFailures, .outbound) <= 6)
+        // Dials are shared as connections are, the first two by all; the third attempts come apart,
+        // as each waits a time of its own.
+        #expect(bench.metrics.value(.upstreamConnectFailures, .outbound) <= 52)
         try bench.finish()
     }
 

@@ -11,6 +11,7 @@ import TLS
 import Telemetry
 import Testing
 import Time
+import Traffic
 
 @testable import Proxy
 
@@ -101,7 +102,12 @@ final class ProxyBench {
             interception: interception
         )
         let log = log
-        worker = try Worker(index: 0, settings: settings, loop: loop) { log.take($0) }
+        worker = try Worker(
+            index: 0,
+            settings: settings,
+            shared: SharedTraffic(workers: 1),
+            loop: loop
+        ) { log.take($0) }
         let outboundSocket = try Self.listen()
         let inboundSocket = try inbound.map { _ in try Self.listen() }
         outboundPort = outboundSocket.address.port
@@ -200,7 +206,9 @@ final class ProxyBench {
         connectTimeout: Duration = .seconds(10),
         idleTimeout: Duration = .seconds(600),
         limits: ClusterLimits = .default,
-        protocol: ServiceProtocol = .auto
+        protocol: ServiceProtocol = .auto,
+        // In turn, so that a test knows which endpoint comes next.
+        balancing: LoadBalancing = LoadBalancing(algorithm: .roundRobin)
     ) -> Cluster {
         Cluster(
             name: name,
@@ -209,7 +217,8 @@ final class ProxyBench {
             connectTimeout: connectTimeout,
             idleTimeout: idleTimeout,
             limits: limits,
-            protocol: `protocol`
+            protocol: `protocol`,
+            balancing: balancing
         )
     }
 
@@ -356,12 +365,17 @@ final class ProxyBench {
         loop.turn(waitMillisecondsMax: 0)
     }
 
-    /// The pool of the local application stays, and may look through its connections once more.
+    /// The pool of the local application stays, and may look through its connections once more; and
+    /// clusters of several endpoints judge them for a while.
     private var armedSweeps: Int {
         let mesh = Mirror(reflecting: worker).descendant("mesh") as? CompiledMesh
-        return (mesh?.application?.pools ?? []).count {
-            (Mirror(reflecting: $0).descendant("sweep") as? Timer)?.isArmed ?? false
-        }
+        let clusters = (mesh?.clusters.values.map(\.self) ?? [])
+        return (mesh?.application?.pools ?? []).count { isArmed("sweep", of: $0) }
+            + clusters.count { isArmed("healthTimer", of: $0) }
+    }
+
+    private func isArmed(_ timer: String, of owner: AnyObject) -> Bool {
+        (Mirror(reflecting: owner).descendant(timer) as? Timer)?.isArmed ?? false
     }
 
     /// Everything that must be gone once its connection is, held weakly.

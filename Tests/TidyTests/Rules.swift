@@ -24,8 +24,11 @@ extension Rule {
         name: "concurrency in the data plane",
         pattern: #"\b(?:async|await|actor|Task|Mutex|NSLock|DispatchQueue|pthread_mutex\w*)\b"#,
         part: .code,
-        // The mailbox is where threads meet, and the only place.
-        applies: { isDataPlane($0) && $0.path != "Sources/Reactor/Mailbox.swift" },
+        // Where threads meet: the mailbox, and what workers decide together off the usual path.
+        applies: {
+            isDataPlane($0) && $0.path != "Sources/Reactor/Mailbox.swift"
+                && !$0.path.hasPrefix("Sources/Traffic/Shared/")
+        },
         offence: TreeFile(path: "Sources/Proxy/Worker.swift", text: "Task { await pool.close() }"),
         innocent: TreeFile(path: "Sources/Proxy/Worker.swift", text: "// no async, no Mutex here")
     )

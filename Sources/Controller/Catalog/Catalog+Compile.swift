@@ -92,7 +92,7 @@ extension Catalog {
             ports: inboundPorts(service),
             rateLimits: policies.inboundLimits(of: service, policy, attached),
             priorities: policies.inboundPriorities(of: service, policy, attached),
-            adaptiveConcurrency: service.workload == nil ? nil : policy.adaptiveConcurrency
+            adaptiveConcurrency: policies.guarded.contains(key) ? policy.adaptiveConcurrency : nil
         )
     }
 
@@ -142,7 +142,8 @@ extension Catalog {
             healthCheck: policy.healthCheck,
             retryBudget: policy.retryBudget,
             // Where there is a sidecar it knows best how many its application bears.
-            adaptiveConcurrency: service.workload == nil ? policy.adaptiveConcurrency : nil
+            adaptiveConcurrency: policies.guarded.contains(service.key)
+                ? nil : policy.adaptiveConcurrency
         )
     }
 }

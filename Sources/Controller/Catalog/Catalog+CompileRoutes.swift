@@ -77,7 +77,7 @@ extension Catalog {
             retry: policy.retry,
             fallback: saved?.fallback,
             faults: policy.faults,
-            rateLimits: service.workload == nil ? policy.rateLimits : [],
+            rateLimits: policies.callersLimits(to: service, policy),
             priority: policy.priority
         )
         return CompiledRoute(

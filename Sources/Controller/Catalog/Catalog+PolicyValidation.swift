@@ -5,6 +5,7 @@ import MeshModel
 extension CatalogDraft {
     mutating func validatePolicies() {
         policies.mesh = meshes.first ?? MeshResource()
+        policies.guarded = Set(services.values.filter(isGuarded).map(\.key))
         collectPolicies()
         validateFallbacks()
         var seen: Set<ConfigPlace> = []
@@ -33,6 +34,12 @@ extension CatalogDraft {
             for error in errors where seen.insert(ConfigPlace(error)).inserted { report(error) }
         }
         for route in routes.values.sorted(by: { $0.key < $1.key }) { validateBackendSubsets(route) }
+    }
+
+    private func isGuarded(_ service: ServiceResource) -> Bool {
+        guard let name = service.workload else { return false }
+        let workload = workloads[ObjectKey(namespace: service.key.namespace, name: name)]
+        return workload?.service == service.key.name
     }
 
     /// Orders policies by target: one of a kind for each, and none for what is not there.

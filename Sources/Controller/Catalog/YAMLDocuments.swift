@@ -5,11 +5,11 @@
 // tags, duplicate and non-string keys, and plain words that YAML 1.1 and 1.2 read differently
 // (`yes`, `off`, `0x1F`, `010`, `1_000`); quoting them says what is meant.
 
-import MeshModel
+public import MeshModel
 import Yams
 
 /// The documents of a YAML stream; empty ones are left out.
-func parseYAML(_ text: String, file: String) throws(ConfigErrors) -> [ConfigNode] {
+public func parseYAML(_ text: String, file: String) throws(ConfigErrors) -> [ConfigNode] {
     guard aliasCount(text) <= CatalogLimits.aliasesMax else {
         throw ConfigErrors([ConfigError(file: file, problem: "YAML aliases are not supported")])
     }

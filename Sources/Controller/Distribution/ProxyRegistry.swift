@@ -419,6 +419,13 @@ actor ProxyRegistry {
         return snapshot
     }
 
+    /// What the proxies of a workload are sent, as JSON; version 0 when none has connected yet, nil
+    /// when there is no such workload.
+    func snapshot(of key: ObjectKey) throws -> String? {
+        guard let id = catalog.spiffeID(of: key) else { return nil }
+        return try compiled[id]?.body ?? snapshot(key).encode()
+    }
+
     private func snapshot(_ key: ObjectKey) throws -> MeshSnapshot {
         guard
             let snapshot = try catalog.compile(

@@ -22,6 +22,12 @@ public struct StatusReport: Codable, Sendable {
     public let proxies: [ProxyReport]
 }
 
+/// Answer of `GET /v1/snapshot`.
+public struct SnapshotAnswer: Codable, Sendable {
+    /// What the workload's proxies are sent: JSON of a `MeshSnapshot`.
+    public let snapshot: String
+}
+
 /// Body of `POST /v1/tokens`.
 public struct TokenRequest: Codable, Sendable {
     /// Name of a Workload manifest.

@@ -10,6 +10,20 @@ enum OperatorRoutes {
         router.get("/v1/status") { _, _ in
             try answer(await service.status())
         }
+        router.get("/v1/snapshot") { request, _ in
+            try await attempt(logger) {
+                let query = request.uri.queryParameters
+                guard let workload = query["workload"], let namespace = query["namespace"] else {
+                    throw OperatorError("workload and namespace are needed")
+                }
+                return try answer(
+                    await service.snapshot(
+                        workload: String(workload),
+                        namespace: String(namespace)
+                    )
+                )
+            }
+        }
         router.post("/v1/tokens") { request, _ in
             try await attempt(logger) {
                 let file = try await service.makeToken(decode(TokenRequest.self, request))

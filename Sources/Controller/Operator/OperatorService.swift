@@ -31,6 +31,14 @@ struct OperatorService: Sendable {
         )
     }
 
+    func snapshot(workload: String, namespace: String) async throws -> SnapshotAnswer {
+        let key = ObjectKey(namespace: namespace, name: workload)
+        guard let json = try await registry.snapshot(of: key) else {
+            throw OperatorError("there is no Workload \(workload) in namespace \(namespace)")
+        }
+        return SnapshotAnswer(snapshot: json)
+    }
+
     func makeToken(_ request: TokenRequest) async throws -> JoinTokenFile {
         let key = ObjectKey(namespace: request.namespace, name: request.workload)
         guard let id = await registry.catalog.spiffeID(of: key) else {

@@ -20,8 +20,10 @@ public struct OutlierDetection: Sendable, Equatable {
     /// Requests of an endpoint in `window` below which its rate is not compared.
     public let sigmaRequestsMin: Int
     /// Ejection lasts this times how often in a row it was ejected, with jitter of a fifth.
+    ///
+    /// A window of health makes up for one.
     public let ejection: Duration
-    /// The longest ejection, at least `ejection`.
+    /// No ejection is longer, its jitter included; at least `ejection`.
     public let ejectionMax: Duration
     /// Endpoints set aside at once at most; one may be whenever there are two.
     public let ejectedMax: Share
@@ -30,8 +32,9 @@ public struct OutlierDetection: Sendable, Equatable {
 
     /// On, as in the field's experience: five in a row, 80 % over 10 s, 1.9 σ; half at most.
     ///
-    /// The first ejection is short, as a single request probes before traffic returns: a recovered
-    /// endpoint is back in less than ten seconds.
+    /// Ejections are short, as a single request probes before traffic returns: even an endpoint that
+    /// was long out is back within ten seconds of its recovery. That is why they end at 8 s: before it
+    /// a probe may be lost that was sent just before the recovery, for `ejection` / 2 at most.
     public static let `default` = OutlierDetection()
 
     /// Makes a policy; traps when a part is out of range.
@@ -44,7 +47,7 @@ public struct OutlierDetection: Sendable, Equatable {
         sigmaEndpointsMin: Int = 5,
         sigmaRequestsMin: Int = 100,
         ejection: Duration = .seconds(3),
-        ejectionMax: Duration = .seconds(300),
+        ejectionMax: Duration = .seconds(8),
         ejectedMax: Share = Share(percent: 50),
         panicBelow: Share = Share(percent: 50)
     ) {

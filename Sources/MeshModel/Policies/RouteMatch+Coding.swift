@@ -118,17 +118,13 @@ extension RouteMatch.QueryParameter {
 }
 
 extension ConfigCursor {
-    /// A regular expression.
+    /// A regular expression in RE2's syntax.
     public func pattern() -> Pattern? {
-        let allowed =
-            "a regular expression in RE2's syntax of up to \(Limits.patternBytesMax) bytes"
-        guard
-            let text = string(Syntax(allowed: allowed) { $0.utf8.count <= Limits.patternBytesMax })
-        else { return nil }
+        guard let text = string() else { return nil }
         do {
             return try Pattern(text)
         } catch {
-            report("not a regular expression, \(error)", allowed: allowed)
+            report("\(error.problem) at byte \(error.position)", allowed: error.allowed)
             return nil
         }
     }

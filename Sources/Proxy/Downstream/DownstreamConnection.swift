@@ -181,7 +181,12 @@ final class DownstreamConnection: TransportConnection {
     // MARK: Internals
 
     private func becomeReady() {
-        caller = worker.caller(direction, identity: peerIdentity, destination: destination)
+        caller = worker.caller(
+            direction,
+            identity: peerIdentity,
+            destination: destination,
+            address: peerAddress
+        )
         becomeIdle()
         guard usesTLS else { return beginPlaintext() }
         switch applicationProtocol {

@@ -1,4 +1,5 @@
 import MeshModel
+import Reactor
 import Telemetry
 import Time
 
@@ -12,33 +13,24 @@ final class Caller {
 
     /// Where its connection was meant to go, when it was intercepted.
     let destination: OriginalDestination?
+    private let address: InternetAddress?
+    /// The identity and the address as limits and hashes compare them; empty when unknown.
+    ///
+    /// Made when a policy first asks, as most connections never need them.
+    private(set) lazy var identityBytes = ContiguousArray((identity?.description ?? "").utf8)
+    private(set) lazy var addressBytes = ContiguousArray(address?.bytes ?? [])
 
     init(
         direction: Direction,
         identity: SPIFFEID?,
         series: RequestSeries?,
-        destination: OriginalDestination? = nil
+        destination: OriginalDestination?,
+        address: InternetAddress?
     ) {
+        self.address = address
         self.destination = destination
         self.direction = direction
         self.identity = identity
         self.series = series
-    }
-}
-
-/// Where an exchange goes and what limits it: made when a snapshot is applied, shared by all
-/// exchanges of a route and cluster.
-final class ExchangeTarget {
-    let cluster: UpstreamCluster
-    /// nil for inbound, which counts with its caller.
-    let series: RequestSeries?
-    let requestTimeoutNanoseconds: UInt64?
-    let streamIdleNanoseconds: UInt64
-
-    init(cluster: UpstreamCluster, series: RequestSeries?, timeouts: RouteTimeouts) {
-        self.cluster = cluster
-        self.series = series
-        requestTimeoutNanoseconds = timeouts.request?.nanoseconds
-        streamIdleNanoseconds = timeouts.streamIdle.nanoseconds
     }
 }

@@ -1,6 +1,7 @@
 // The story of one request and its response:
 //
-//   begin → resolve (route, cluster) → attempt (endpoint, connection) → send → receive → finish
+//   begin → route → admit (shed, answer, limit, fault) → target → attempt (endpoint, connection)
+//         → send → receive → finish
 //
 // It does not know HTTP/1.1 from HTTP/2, nor TLS. Decisions come from `Traffic`; this file carries
 // them out. A retry is a loop over attempt → receive.
@@ -9,6 +10,7 @@
 // - `state` is assigned in this file only
 // - request body is taken only while an upstream stream is there, so a retry loses nothing that is
 //   not in `replay`
+// - each endpoint that was picked is told once what became of its attempt: `endAttempt`
 // - `finish` runs exactly once for each `begin`; it alone counts, logs and gives the stream back
 // - after `finish` no call from an upstream stream arrives: it was released or cancelled first
 
@@ -27,12 +29,19 @@ final class Exchange: AttemptReceiver {
     enum State {
         /// No request.
         case idle
-        /// An attempt waits for a connection.
+        /// An attempt waits for a connection, or for its time.
         case waiting
         /// The request is being sent; no byte of the final response has come.
         case requesting
         /// The final response's head has been passed on.
         case responding
+    }
+
+    /// What is waited for without a connection.
+    private enum Pause {
+        case none, backoff
+        /// A delay made on purpose.
+        case fault(ExchangeRoute, Fault.Abort?)
     }
 
     /// How far a WebSocket is.
@@ -46,6 +55,9 @@ final class Exchange: AttemptReceiver {
     /// A cycle through the connection, which breaks it when it is closed.
     private let downstream: DownstreamStream
     private let requestTimer = Timer()
+    /// Ends what `pause` says, or an attempt that takes too long.
+    private let attemptTimer = Timer()
+    private var pause = Pause.none
     /// Request body bytes sent in this attempt, kept while a retry would need them.
     private let replay = ByteBuffer()
 
@@ -53,13 +65,33 @@ final class Exchange: AttemptReceiver {
     private var head: RequestHead
     private var direction = Direction.outbound
     private var caller: Caller?
+    private var policies: RoutePolicies
     private var target: ExchangeTarget?
     private var upstream: UpstreamStream?
     private var pool: EndpointPool?
+    /// The endpoint of the running attempt, until it is told what became of it.
+    private var selection: EndpointSelection?
+    private var attemptStartedAt = MonotonicTime(nanoseconds: 0)
+    /// From the attempt's start to its response's head; nil before that.
+    private var attemptLatency: UInt64?
+    /// A layer above repeats this request: only what is always safe is repeated here.
+    private(set) var isOwnedAbove = false
+    /// What keeps the caller at its backend from now on.
+    private var cookie: CompiledStickiness.Cookie?
+    /// What endpoints are chosen by, where requests of a kind stay together.
+    private var hash: UInt64?
+    /// Copies of the request that are on their way elsewhere; nil in most exchanges.
+    private var copies: RequestCopies?
     /// The cluster whose endpoints' names this waits for.
     private var resolving: UpstreamCluster?
     private var trace: TraceContext
     private var attempts = 0
+    /// Whether it counts among its cluster's running requests.
+    private var isCounted = false
+    /// Of a gRPC response, once it is known.
+    private var grpcCode: Int?
+    /// The response says that the endpoint has too much to do, which is no failure of it.
+    private var isOverload = false
     private(set) var requestEnded = false
     private var isReplayComplete = true
     private var tunnel = Tunnel.none
@@ -69,8 +101,6 @@ final class Exchange: AttemptReceiver {
     /// The target's limit; still valid when the exchange is over, for what is left to be sent of it.
     private(set) var idleNanoseconds = Exchange.idleNanosecondsWithoutTarget
     private var status = 0
-    /// Whether the response says in its `grpc-status` that the call failed.
-    private var hasFailedCall = false
     private var requestBytes: UInt64 = 0
     private var responseBytes: UInt64 = 0
     private var failureFlag: ResponseFlag?
@@ -80,6 +110,7 @@ final class Exchange: AttemptReceiver {
         self.worker = worker
         self.downstream = downstream
         self.head = head
+        policies = worker.passThroughPolicies
         trace = TraceContext.adopt(from: head.fields, generator: &worker.random)
         super.init()
     }
@@ -119,7 +150,7 @@ final class Exchange: AttemptReceiver {
         var random = worker.random
         trace = TraceContext.adopt(from: head.fields, generator: &random)
         worker.random = random
-        resolve(head)
+        route(head)
     }
 
     /// The head was refused by the decoder: answer and finish.
@@ -144,6 +175,7 @@ final class Exchange: AttemptReceiver {
         requestBytes &+= UInt64(bytes.count)
         keepForReplay(bytes)
         upstream.sendBody(bytes)
+        copies?.sendBody(bytes)
     }
 
     /// The request is complete.
@@ -152,6 +184,7 @@ final class Exchange: AttemptReceiver {
         requestEnded = true
         if trailers != nil { isReplayComplete = false }
         upstream?.sendEnd(trailers: trailers)
+        copies?.sendEnd(trailers: trailers)
         if tunnel == .answered { finishTunnel() }
     }
 
@@ -165,7 +198,7 @@ final class Exchange: AttemptReceiver {
     func downstreamGone() {
         guard state != .idle else { return }
         failureFlag = .downstreamClosed
-        abandonAttempt()
+        abandonAttempt(.neutral)
         finish()
     }
 
@@ -190,6 +223,7 @@ final class Exchange: AttemptReceiver {
         upstream = stream
         state = .requesting
         renewDeadline()
+        if policies.ownsRetries, !isOwnedAbove { AttemptHeader.write(attempts, to: head.fields) }
         stream.sendHead(head)
         // Refused at once, it may already be on another stream, or over.
         guard upstream === stream else { return }
@@ -199,6 +233,7 @@ final class Exchange: AttemptReceiver {
         } else if mayHaveBody {
             downstream.resumeRequestBody()
         }
+        if policies.startsCopies, attempts == 1, copies == nil { startCopies() }
     }
 
     /// No connection could be had for this attempt.
@@ -226,6 +261,13 @@ final class Exchange: AttemptReceiver {
         lastActivity = worker.loop.now
         response.fields.removeHopByHop()
         if response.isInterim { return downstream.sendInterim(response) }
+        noteAnswered()
+        if let hedge = copies?.hedge, !hedge.isAdopted { hedge.cancel() }
+        if response.status >= 400 || response.bodyLength.isEmpty,
+            retries(insteadOf: response)
+        {
+            return
+        }
         if head.isWebSocket, head.version == .http2, (200..<300).contains(response.status) {
             // In HTTP/2 it would accept the tunnel (RFC 8441 §5).
             let error = Malformation.ordinaryAnswerToWebSocket
@@ -234,11 +276,10 @@ final class Exchange: AttemptReceiver {
         }
         state = .responding
         status = response.status
-        // Trailers only: the head is the whole response.
-        hasFailedCall = GRPCStatus.isFailure(response.fields)
         replay.clear()
         isReplayComplete = false
         if head.isWebSocket { answerWebSocket(response.status) }
+        policies.filters?.change(response, for: head, cookie: cookie, worker)
         downstream.sendHead(response)
         if tunnel == .open { downstream.resumeRequestBody() }
     }
@@ -256,6 +297,7 @@ final class Exchange: AttemptReceiver {
     }
 
     private func finishTunnel() {
+        endAttempt(.success)
         let stream = upstream
         upstream = nil
         stream?.release()
@@ -276,12 +318,13 @@ final class Exchange: AttemptReceiver {
     /// The response is complete.
     override func responseEnd(trailers: FieldBlock?) {
         precondition(state == .responding)
-        if let trailers, GRPCStatus.isFailure(trailers) { hasFailedCall = true }
+        if let code = trailers.flatMap({ GRPCStatus.code(in: $0) }) { grpcCode = code }
         downstream.sendEnd(trailers: trailers)
         if tunnel == .open, !requestEnded {
             tunnel = .answered
             return
         }
+        endAttempt(AttemptOutcome(status: status, grpcCode: grpcCode, isOverload: isOverload))
         let stream = upstream
         upstream = nil
         // An answer before the request's end: what is left of the request has no reader.
@@ -302,6 +345,8 @@ final class Exchange: AttemptReceiver {
         switch failure {
         case .upstreamClosed(let reused):
             retryOrFail(failure, .closedBeforeResponse(connectionWasReused: reused))
+        case .upstreamReset:
+            retryOrFail(failure, .closedBeforeResponse(connectionWasReused: false))
         case .upstreamRefused: retryOrFail(failure, .refused)
         case .upgradeUnsupported: tryOtherVersion(failure)
         default: fail(failure)
@@ -311,65 +356,131 @@ final class Exchange: AttemptReceiver {
     // MARK: Steps
 
     /// `head` is the exchange's: read through `self` it would be retained each time.
-    private func resolve(_ head: RequestHead) {
-        let target: ExchangeTarget
+    private func route(_ head: RequestHead) {
+        let route: ExchangeRoute
         do {
-            target = try worker.resolve(head, direction, caller?.destination)
+            route = try worker.resolve(head, direction, caller?.destination)
         } catch {
             return fail(error)
         }
+        policies = route.policies
+        idleNanoseconds = policies.streamIdleNanoseconds
+        isOwnedAbove = head.fields.contains(.meshAttempt)
+        if worker.isLate, worker.sheds(policies.priority(of: head), direction) {
+            return fail(.shed)
+        }
+        if let limit = timeLimit(head.fields) {
+            deadline = startedAt.advanced(byNanoseconds: limit)
+            // Nobody waits for the answer any more.
+            guard limit > 0 else { return fail(.deadlineExpired) }
+            worker.loop.timers.arm(requestTimer, at: deadline, target: self)
+        }
+        if let filters = policies.filters {
+            if filters.hasEnded(worker) { return fail(.sunset) }
+            if filters.answers(head, worker) { return sendAnswer() }
+        }
+        if let gate = policies.gate { return pass(gate, route) }
+        take(route)
+    }
+
+    /// Limits and faults.
+    private func pass(_ gate: RouteGate, _ route: ExchangeRoute) {
+        var random = worker.random
+        let verdict = gate.admit(head, caller, now: worker.loop.now, random: &random)
+        worker.random = random
+        switch verdict {
+        case .pass: take(route)
+        case .limited(let verdict):
+            worker.metrics.add(.rateLimited, direction)
+            fail(.rateLimited(verdict))
+        case .abort(let abort): inject(abort)
+        case .delay(let nanoseconds, let abort):
+            worker.metrics.add(.faultsInjected, direction, label: "delay")
+            pause = .fault(route, abort)
+            worker.loop.arm(attemptTimer, afterNanoseconds: nanoseconds, target: self)
+        }
+    }
+
+    private func inject(_ abort: Fault.Abort) {
+        worker.metrics.add(.faultsInjected, direction, label: abort.label)
+        guard case .reset = abort else { return fail(.injected(abort)) }
+        failureFlag = .injected
+        downstream.abort(.injected(abort))
+        finish()
+    }
+
+    /// Goes where the route says.
+    private func take(_ route: ExchangeRoute) {
+        var cookie: CompiledStickiness.Cookie?
+        guard let target = route.nextTarget(head, cookie: &cookie) else { return fail(.noRoute) }
+        self.cookie = cookie
         self.target = target
-        idleNanoseconds = target.streamIdleNanoseconds
         let fields = head.fields
         fields.removeHopByHop()
         fields.removeAll(.xForwardedClientCert)
         trace.write(into: fields)
-        if let limit = timeLimit(target, fields) {
-            deadline = startedAt.advanced(byNanoseconds: limit)
-            worker.loop.timers.arm(requestTimer, at: deadline, target: self)
-        }
+        // By what the caller has sent, not by what a filter makes of it.
+        if target.cluster.hashes { hash = target.cluster.hash(head, caller) }
+        if let filters = policies.filters { filters.change(head, worker) }
+        begin(target)
+    }
+
+    /// The first attempt, or that of a fallback.
+    private func begin(_ target: ExchangeTarget) {
+        // The running exchange counts for its cluster from here to `finish`.
+        isCounted = true
+        guard target.cluster.beginRequest() else { return fail(.overflow(.requests)) }
         attempt(target)
     }
 
     /// The route's, or what the caller still has, if that is less.
-    private func timeLimit(_ target: ExchangeTarget, _ fields: FieldBlock) -> UInt64? {
-        let own = target.requestTimeoutNanoseconds
-        guard let index = fields.firstIndex(of: .grpcTimeout),
-            let left = fields.withValue(at: index, { GRPCTimeout.nanoseconds($0) })
+    private func timeLimit(_ fields: FieldBlock) -> UInt64? {
+        let own = policies.requestNanoseconds
+        guard Deadline.isIn(fields), let left = Deadline.read(fields, wall: { worker.wallTime })
         else { return own }
         return min(own ?? .max, left)
     }
 
     /// What the next hop may still use is less by what was waited here.
     private func renewDeadline() {
+        guard deadline != .distantFuture else { return }
         let now = worker.loop.now
-        guard deadline != .distantFuture, now.nanoseconds(since: startedAt) >= 1_000_000,
-            let index = head.fields.firstIndex(of: .grpcTimeout)
-        else { return }
-        head.fields.remove(at: index)
         let left = deadline > now ? deadline.nanoseconds(since: now) : 0
-        let text = worker.replyBody
-        text.clear()
-        GRPCTimeout.append(nanoseconds: left, to: text)
-        head.fields.append(.grpcTimeout, text)
+        let (fields, scratch) = (head.fields, worker.replyBody)
+        switch direction {
+        case .outbound: Deadline.writeRest(left, to: fields, scratch: scratch)
+        case .inbound:
+            Deadline.writeInstant(left, wall: worker.wallTime, to: fields, scratch: scratch)
+        }
     }
 
     private func attempt(_ target: ExchangeTarget) {
         attempts += 1
         let previous = pool
         pool = nil
-        // The running exchange counts for its cluster from its first attempt to `finish`.
-        if attempts == 1, !target.cluster.beginRequest() { return fail(.overflow(.requests)) }
         lease(from: target.cluster, avoiding: previous)
     }
 
     private func lease(from cluster: UpstreamCluster, avoiding previous: EndpointPool?) {
-        guard let next = cluster.pick(avoiding: previous, for: head.originVersion) else {
+        attemptStartedAt = worker.loop.now
+        guard
+            let next = cluster.pick(hash: hash, avoiding: previous, for: head.originVersion)
+        else {
+            if policies.fallback != nil, !cluster.isResolving { return fallBack() }
             if let failure = cluster.wait(self) { return fail(failure) }
             resolving = cluster
             return
         }
-        lease(from: next)
+        if next.selection.isPanic { worker.metrics.add(.panicPicks, direction) }
+        if next.selection.isPanic, policies.fallback != nil, attempts == 1 {
+            cluster.finished(next.selection, .neutral, latencyNanoseconds: 0)
+            return fallBack()
+        }
+        selection = next.selection
+        if let limit = policies.perTryNanoseconds {
+            worker.loop.arm(attemptTimer, afterNanoseconds: limit, target: self)
+        }
+        lease(from: next.pool)
     }
 
     private func lease(from next: EndpointPool) {
@@ -381,23 +492,128 @@ final class Exchange: AttemptReceiver {
         }
     }
 
-    private func retryOrFail(_ failure: Failure, _ kind: AttemptFailure) {
-        let allowed = RetryRule.allowsRetry(
-            after: kind,
-            attempts: attempts,
-            isIdempotent: head.method.isIdempotent,
-            canReplay: isReplayComplete && UInt64(replay.count) == requestBytes
+    /// No endpoint of the route's backend may be used.
+    private func fallBack() {
+        guard let fallback = policies.fallback, let target else {
+            preconditionFailure("a fallback is taken once, from a target")
+        }
+        if let next = fallback.target, next !== target {
+            worker.metrics.add(.fallbacks, direction, label: "cluster")
+            target.cluster.endRequest()
+            isCounted = false
+            self.target = next
+            policies = next.policies
+            attempts = 0
+            return begin(next)
+        }
+        guard let response = fallback.response else { return fail(.noEndpoint) }
+        worker.metrics.add(.fallbacks, direction, label: "response")
+        failureFlag = .noEndpoint
+        worker.prepare(response)
+        sendAnswer()
+    }
+
+    // MARK: Attempts
+
+    /// The response's head is there.
+    private func noteAnswered() {
+        attemptLatency = worker.loop.now.nanoseconds(since: attemptStartedAt)
+        if attemptTimer.isArmed { worker.loop.timers.cancel(attemptTimer) }
+    }
+
+    /// Tells the endpoint's record what became of the attempt.
+    private func endAttempt(_ outcome: AttemptOutcome) {
+        if attemptTimer.isArmed { worker.loop.timers.cancel(attemptTimer) }
+        guard let selection, let target else { return }
+        self.selection = nil
+        target.cluster.finished(
+            selection,
+            outcome,
+            latencyNanoseconds: attemptLatency
+                ?? worker.loop.now.nanoseconds(since: attemptStartedAt)
         )
+        attemptLatency = nil
+    }
+
+    /// Whether the route's policy rather asks again than passes this response on; it has then begun.
+    private func retries(insteadOf response: ResponseHead) -> Bool {
+        let fields = response.fields
+        if response.bodyLength.isEmpty { grpcCode = GRPCStatus.code(in: fields) }
+        let advises = RetryAdvice.isIn(fields)
+        isOverload = response.status == 503 && advises
+        guard state == .requesting, policies.ownsRetries else { return false }
+        let kind: AttemptFailure
+        if policies.retry.wantsRetry(status: response.status) {
+            kind = .response(status: response.status)
+        } else if let grpcCode, policies.retry.wantsRetry(grpcCode: grpcCode) {
+            kind = .grpc(code: grpcCode)
+        } else {
+            return false
+        }
+        let advice = advises ? RetryAdvice.read(fields, wall: worker.wallTime) : .none
+        guard let wait = decide(kind, advice, label: "response") else { return false }
+        abandonAttempt(
+            AttemptOutcome(status: response.status, grpcCode: grpcCode, isOverload: isOverload)
+        )
+        tryAgain(after: wait)
+        return true
+    }
+
+    private func retryOrFail(_ failure: Failure, _ kind: AttemptFailure) {
+        endAttempt(failure.outcome)
+        if copies != nil, awaitsHedge() { return }
         let label = LocalReply(failure).cause
-        guard allowed, isRetryUseful(failure) else {
-            worker.metrics.add(.retriesRefused, direction, label: label)
+        guard isRetryUseful(failure), let wait = decide(kind, .none, label: label) else {
             return fail(failure)
         }
-        worker.metrics.add(.retries, direction, label: label)
+        tryAgain(after: wait)
+    }
+
+    /// How long to wait before the next attempt; nil: there is none.
+    private func decide(
+        _ kind: AttemptFailure,
+        _ advice: RetryAdvice,
+        label: StaticString
+    ) -> UInt64? {
+        let facts = RetryFacts(
+            attempts: attempts,
+            isIdempotent: head.method.isIdempotent,
+            isSafe: head.method.isSafe,
+            hasIdempotencyKey: head.fields.contains(.idempotencyKey),
+            canReplay: isReplayComplete && UInt64(replay.count) == requestBytes
+                && !head.isWebSocket,
+            isOwnedAbove: isOwnedAbove,
+            advice: advice,
+            deadline: deadline
+        )
+        var random = worker.random
+        let decision = policies.retry.decide(
+            kind,
+            facts,
+            budget: target?.cluster.budget,
+            worker: worker.index,
+            now: worker.loop.now,
+            random: &random
+        )
+        worker.random = random
+        switch decision {
+        case .retry(let wait):
+            worker.metrics.add(.retries, direction, label: label)
+            return wait
+        case .refused(let refusal):
+            worker.metrics.add(.retriesRefused, direction, label: refusal.label)
+            return nil
+        }
+    }
+
+    private func tryAgain(after wait: UInt64) {
         state = .waiting
+        grpcCode = nil
         if !requestEnded { downstream.pauseRequestBody() }
         guard let target else { preconditionFailure("an attempt needs a target") }
-        attempt(target)
+        guard wait > 0 else { return attempt(target) }
+        pause = .backoff
+        worker.loop.arm(attemptTimer, afterNanoseconds: wait, target: self)
     }
 
     /// HTTP/1.1 can carry what the endpoint does not take over HTTP/2; nothing was sent yet.
@@ -417,13 +633,67 @@ final class Exchange: AttemptReceiver {
         }
     }
 
+    // MARK: Copies
+
+    /// The request, for copies of it; valid while the exchange runs.
+    var request: RequestHead { head }
+    /// The endpoint of the running attempt, or of the last one.
+    var endpoint: EndpointPool? { pool }
+    /// Whether an attempt other than the hedge may still be answered.
+    var firstAttemptRuns: Bool { selection != nil }
+    /// Whether a second attempt still makes sense.
+    var mayHedge: Bool { state == .requesting || state == .waiting }
+
+    private func startCopies() {
+        guard let target, let made = RequestCopies(policies, of: self, in: target, worker) else {
+            return
+        }
+        copies = made
+        made.start()
+    }
+
+    /// A hedge is about to be sent.
+    func noteHedged() {
+        attempts += 1
+        if policies.ownsRetries { AttemptHeader.write(attempts, to: head.fields) }
+    }
+
+    /// The hedge was answered first: its attempt becomes the exchange's.
+    func adopt(_ hedge: HedgeAttempt, _ response: ResponseHead) {
+        // What the slow endpoint has taken so far is the least it would have taken.
+        abandonAttempt(.success)
+        worker.metrics.add(.hedgesWon, direction)
+        upstream = hedge.stream
+        pool = hedge.pool
+        selection = hedge.selection
+        attemptStartedAt = hedge.startedAt
+        hedge.handOver()
+        state = .requesting
+        responseHead(response)
+    }
+
+    /// The hedge failed, and the first attempt had failed before it.
+    func hedgeFailed(_ failure: Failure) {
+        precondition(state == .waiting && selection == nil)
+        fail(failure)
+    }
+
+    /// The first attempt failed; whether a hedge may still be answered.
+    private func awaitsHedge() -> Bool {
+        guard let hedge = copies?.hedge, hedge.isRunning else { return false }
+        state = .waiting
+        pool = nil
+        return true
+    }
+
     private func keepForReplay(_ bytes: Span<UInt8>) {
         guard isReplayComplete, state == .requesting else { return }
-        // Only an idempotent request on a connection that may be stale is ever sent twice, and one
-        // that the endpoint refused unseen.
+        // By default only an idempotent request on a connection that may be stale is sent twice, and
+        // one that the endpoint refused unseen.
         guard let upstream,
-            upstream.mayRefuse || head.method.isIdempotent && upstream.connectionWasReused,
-            replay.count + bytes.count <= ProxyLimits.replayBytesMax
+            upstream.mayRefuse || policies.ownsRetries && !isOwnedAbove
+                || head.method.isIdempotent && upstream.connectionWasReused,
+            replay.count + bytes.count <= policies.retryPolicy.replayBytesMax
         else {
             isReplayComplete = false
             replay.clear()
@@ -436,7 +706,7 @@ final class Exchange: AttemptReceiver {
         let reply = LocalReply(failure)
         failureFlag = reply.flag
         let hasStarted = state == .responding
-        abandonAttempt()
+        abandonAttempt(failure.outcome)
         if case .malformedRequest(let error) = failure {
             worker.metrics.add(.malformedRequests, direction, label: error.reason)
         }
@@ -462,6 +732,19 @@ final class Exchange: AttemptReceiver {
     /// Whether the caller wants its errors as gRPC has them.
     private var isGRPC: Bool { GRPCStatus.isExpected(by: head) }
 
+    /// What was prepared in the worker's scratch: the whole response, made by policy.
+    private func sendAnswer() {
+        let (response, body) = (worker.replyHead, worker.replyBody)
+        status = response.status
+        responseBytes = UInt64(body.count)
+        worker.metrics.add(.localReplies, direction, label: "policy")
+        policies.filters?.change(response, for: head, cookie: cookie, worker)
+        downstream.sendHead(response)
+        if head.method != .head, !body.isEmpty { body.withSpan { downstream.sendBody($0) } }
+        downstream.sendEnd(trailers: nil)
+        finish()
+    }
+
     private func send(_ reply: LocalReply, _ failure: Failure) {
         if isGRPC, downstream.carriesTrailers { return sendGRPC(reply, failure) }
         let response = worker.replyHead
@@ -475,6 +758,7 @@ final class Exchange: AttemptReceiver {
         if let seconds = reply.retryAfterSeconds {
             response.fields.append(.retryAfter, decimal: seconds)
         }
+        policies.filters?.change(response, for: head, cookie: cookie, worker)
         responseBytes = UInt64(body.count)
         downstream.sendHead(response)
         // RFC 9110 §9.3.2: the length of what GET would have got, and none of it.
@@ -495,7 +779,8 @@ final class Exchange: AttemptReceiver {
     }
 
     /// Leaves the connection, or the queue for one.
-    private func abandonAttempt() {
+    private func abandonAttempt(_ outcome: AttemptOutcome) {
+        endAttempt(outcome)
         if let upstream {
             self.upstream = nil
             upstream.cancel()
@@ -510,21 +795,31 @@ final class Exchange: AttemptReceiver {
     private func finish() {
         precondition(state != .idle && upstream == nil)
         state = .idle
+        endAttempt(.neutral)
+        pause = .none
+        copies?.exchangeEnded()
+        copies = nil
         if requestTimer.isArmed { worker.loop.timers.cancel(requestTimer) }
         record()
-        if attempts > 0, let target { target.cluster.endRequest() }
+        if isCounted, let target { target.cluster.endRequest() }
+        isCounted = false
         worker.exchangeEnded(direction)
         let requestHasEnded = requestEnded
+        policies = worker.passThroughPolicies
         target = nil
         pool = nil
         caller = nil
+        isOwnedAbove = false
+        hash = nil
+        cookie = nil
+        grpcCode = nil
+        isOverload = false
         attempts = 0
         requestEnded = false
         isReplayComplete = true
         tunnel = .none
         responsePaused = false
         status = 0
-        hasFailedCall = false
         requestBytes = 0
         responseBytes = 0
         failureFlag = nil
@@ -543,7 +838,7 @@ final class Exchange: AttemptReceiver {
             requestBytes: requestBytes,
             responseBytes: responseBytes,
             flag: failureFlag,
-            hasFailedCall: hasFailedCall
+            hasFailedCall: grpcCode.map(GRPCStatus.isFailure) ?? false
         )
         guard worker.logsExchange(status: status, hasFailed: failureFlag != nil) else { return }
         worker.logExchange(
@@ -567,7 +862,24 @@ final class Exchange: AttemptReceiver {
 
     override func onTimer(_ timer: Timer) {
         guard state != .idle else { return }
+        if timer === attemptTimer { return endPause() }
         worker.metrics.add(.timeouts, direction, label: "request")
         fail(.requestTimeout)
+    }
+
+    private func endPause() {
+        let ended = pause
+        pause = .none
+        switch ended {
+        case .fault(let route, let abort):
+            if let abort { inject(abort) } else { take(route) }
+        case .backoff:
+            guard let target else { preconditionFailure("an attempt needs a target") }
+            attempt(target)
+        case .none:
+            worker.metrics.add(.timeouts, direction, label: "per_try")
+            abandonAttempt(.failure)
+            retryOrFail(.perTryTimeout, .perTryTimeout)
+        }
     }
 }

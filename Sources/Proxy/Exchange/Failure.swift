@@ -1,7 +1,9 @@
 import DNS
 import HTTP1
+import MeshModel
 import TLS
 import Telemetry
+import Traffic
 
 /// Why an exchange did not go as it should: side and kind.
 ///
@@ -48,6 +50,18 @@ enum Failure: Error {
     case malformedResponse(Malformation)
     /// The request's time limit passed.
     case requestTimeout
+    /// It had passed before anything was sent.
+    case deadlineExpired
+    /// One attempt took longer than it may.
+    case perTryTimeout
+    /// A rate limit of the route or the service has no room.
+    case rateLimited(RateLimitVerdict)
+    /// The worker is too late with what it has.
+    case shed
+    /// Made on purpose.
+    case injected(Fault.Abort)
+    /// The route's version of the API has ended.
+    case sunset
     /// Nothing moved for too long.
     case streamIdleTimeout
     /// No byte of an opaque connection moved for too long.
@@ -58,7 +72,7 @@ enum Failure: Error {
     case drainExpired
 
     /// What can be full.
-    enum Bound { case connections, pendingRequests, requests }
+    enum Bound { case connections, pendingRequests, requests, concurrency }
 }
 
 /// What was wrong with a message, whichever version it came in.
@@ -92,5 +106,26 @@ struct Malformation {
 
     init(_ error: HTTP1Error) {
         self.init(status: error.status, reason: error.reason, detail: error.detail)
+    }
+}
+
+extension Failure {
+    /// What an attempt that ended so says of its endpoint.
+    var outcome: AttemptOutcome {
+        switch self {
+        case .connectFailed, .connectTimeout, .upstreamTLS, .upstreamReset, .upstreamProtocol,
+            .malformedResponse, .requestTimeout, .perTryTimeout:
+            .failure
+        // A pooled connection that its peer was about to close says nothing of the peer's health.
+        case .upstreamClosed(let connectionWasReused): connectionWasReused ? .neutral : .failure
+        // Nothing moved: the endpoint may be dead, or the caller may read nothing.
+        case .streamIdleTimeout, .tcpIdleTimeout, .upstreamRefused, .upgradeUnsupported: .neutral
+        // Nothing of this has to do with the endpoint.
+        case .malformedRequest, .requestHeadTimeout, .unknownService, .unknownDestination,
+            .noRoute, .notConfigured, .noEndpoint, .unresolved, .overflow, .noIdentity,
+            .deadlineExpired, .rateLimited, .shed, .injected, .sunset, .downstreamClosed,
+            .drainExpired:
+            .neutral
+        }
     }
 }

@@ -4,49 +4,8 @@
 import Bytes
 import HTTP
 import HTTP2
-
-/// The `grpc-timeout` field: at most eight digits and a unit.
-enum GRPCTimeout {
-    /// Nil when it is malformed, which the server has to judge.
-    static func nanoseconds(_ value: Span<UInt8>) -> UInt64? {
-        guard (2...9).contains(value.count) else { return nil }
-        var number: UInt64 = 0
-        for index in 0..<value.count - 1 {
-            guard value[index] >= 0x30, value[index] <= 0x39 else { return nil }
-            number = number * 10 + UInt64(value[index] - 0x30)
-        }
-        let unit: UInt64
-        switch value[value.count - 1] {
-        case UInt8(ascii: "H"): unit = 3_600_000_000_000
-        case UInt8(ascii: "M"): unit = 60_000_000_000
-        case UInt8(ascii: "S"): unit = 1_000_000_000
-        case UInt8(ascii: "m"): unit = 1_000_000
-        case UInt8(ascii: "u"): unit = 1_000
-        case UInt8(ascii: "n"): unit = 1
-        default: return nil
-        }
-        // 99,999,999 hours are within 64 bits of nanoseconds; more than a year is none.
-        return min(number * unit, 31_536_000_000_000_000)
-    }
-
-    /// The time in the finest unit that fits in eight digits.
-    static func append(nanoseconds: UInt64, to buffer: ByteBuffer) {
-        var number = nanoseconds
-        let units: [(UInt64, UInt8)] = [
-            (1_000, UInt8(ascii: "n")), (1_000, UInt8(ascii: "u")), (1_000, UInt8(ascii: "m")),
-        ]
-        for (factor, unit) in units {
-            if number <= 99_999_999 {
-                buffer.append(decimal: number)
-                buffer.append(unit)
-                return
-            }
-            number /= factor
-        }
-        buffer.append(decimal: number)
-        buffer.append(UInt8(ascii: "S"))
-    }
-}
+import MeshModel
+import Traffic
 
 /// A status of gRPC for a failure of the proxy.
 enum GRPCStatus: UInt64 {
@@ -64,7 +23,12 @@ enum GRPCStatus: UInt64 {
             case .malformedRequest(let error):
                 error.status == 431 || error.status == 414 ? .resourceExhausted : .internalError
             case .unknownService, .unknownDestination, .noRoute, .upgradeUnsupported: .unimplemented
-            case .requestTimeout, .streamIdleTimeout, .tcpIdleTimeout: .deadlineExceeded
+            case .requestTimeout, .streamIdleTimeout, .tcpIdleTimeout, .deadlineExpired,
+                .perTryTimeout:
+                .deadlineExceeded
+            case .rateLimited: .resourceExhausted
+            case .sunset: .unimplemented
+            case .injected(let abort): .init(abort: abort)
             case .downstreamClosed: .cancelled
             case .upstreamReset(let code): .init(reset: code)
             case .malformedResponse: .internalError
@@ -72,9 +36,33 @@ enum GRPCStatus: UInt64 {
             case .requestHeadTimeout, .notConfigured, .noEndpoint, .unresolved, .overflow,
                 .noIdentity, .connectFailed, .connectTimeout, .upstreamTLS, .upstreamClosed,
                 .upstreamRefused,
-                .upstreamProtocol, .drainExpired:
+                .upstreamProtocol, .drainExpired, .shed:
                 .unavailable
             }
+    }
+
+    /// As clients map HTTP statuses (gRPC's http-grpc-status-mapping).
+    private init(abort: Fault.Abort) {
+        guard case .grpc(let code) = abort else {
+            self = .unavailable
+            return
+        }
+        self = GRPCStatus(rawValue: UInt64(code)) ?? .unavailable
+    }
+
+    /// The code in a response's `grpc-status`; nil when there is none, or nothing of the kind.
+    static func code(in fields: FieldBlock) -> Int? {
+        guard let index = fields.firstIndex(of: .grpcStatus) else { return nil }
+        return fields.withValue(at: index) { value in
+            guard (1...2).contains(value.count) else { return nil }
+            var code = 0
+            for position in 0..<value.count {
+                let digit = value[position] &- UInt8(ascii: "0")
+                guard digit <= 9 else { return nil }
+                code = code * 10 + Int(digit)
+            }
+            return code
+        }
     }
 
     /// As clients map the codes of RST_STREAM.
@@ -89,18 +77,12 @@ enum GRPCStatus: UInt64 {
             }
     }
 
-    /// Whether a `grpc-status` among `fields` says that the server failed, rather than that it was
-    /// asked for something it refuses: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
-    static func isFailure(_ fields: FieldBlock) -> Bool {
-        guard let index = fields.firstIndex(of: .grpcStatus) else { return false }
-        return fields.withValue(at: index) { value in
-            switch value.count {
-            case 1: value[0] == UInt8(ascii: "2") || value[0] == UInt8(ascii: "4")
-            case 2:
-                value[0] == UInt8(ascii: "1") && value[1] >= UInt8(ascii: "3")
-                    && value[1] <= UInt8(ascii: "5")
-            default: false
-            }
+    /// Whether a code says that the server failed, rather than that it refused what it was asked:
+    /// UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+    static func isFailure(code: Int) -> Bool {
+        switch code {
+        case 2, 4, 13, 14, 15: true
+        default: false
         }
     }
 

@@ -4,6 +4,7 @@
 import Bytes
 import TLS
 import Telemetry
+import Traffic
 
 /// A response made by the proxy itself.
 struct LocalReply {
@@ -176,6 +177,50 @@ struct LocalReply {
                     .requestTimeout,
                     "The service did not answer within the time limit of the request."
                 )
+            case .deadlineExpired:
+                .init(
+                    504,
+                    "deadline_expired",
+                    .requestTimeout,
+                    "The caller's deadline had passed before the request could be sent on."
+                )
+            case .perTryTimeout:
+                .init(
+                    504,
+                    "per_try_timeout",
+                    .requestTimeout,
+                    "No attempt was answered within the time limit of one attempt."
+                )
+            case .rateLimited(let verdict):
+                .init(
+                    429,
+                    "rate_limited",
+                    .rateLimited,
+                    "Too many requests for a limit of this service.",
+                    retryAfterSeconds: UInt64(verdict.retryAfterSeconds)
+                )
+            case .shed:
+                .init(
+                    503,
+                    "overloaded",
+                    .shed,
+                    "The proxy is overloaded and serves what is more important first.",
+                    retryAfterSeconds: 1
+                )
+            case .injected(let abort):
+                .init(
+                    abort.status,
+                    "fault_injected",
+                    .injected,
+                    "The mesh was told to make this request fail."
+                )
+            case .sunset:
+                .init(
+                    410,
+                    "sunset",
+                    .denied,
+                    "This version of the API has ended. See the Link field, if there is one."
+                )
             case .streamIdleTimeout:
                 .init(
                     504,
@@ -240,6 +285,7 @@ extension Failure.Bound {
         case .connections: "too_many_connections"
         case .pendingRequests: "too_many_pending_requests"
         case .requests: "too_many_requests"
+        case .concurrency: "concurrency_limit"
         }
     }
 
@@ -248,6 +294,7 @@ extension Failure.Bound {
         case .connections: "connections are open"
         case .pendingRequests: "requests are waiting"
         case .requests: "requests are running"
+        case .concurrency: "requests are running for what the service answers in time"
         }
     }
 }

@@ -7,11 +7,11 @@ import Telemetry
 /// A cluster of one endpoint and what exchanges need to go there.
 final class DynamicCluster {
     let cluster: UpstreamCluster
-    let exchange: ExchangeTarget
+    let route: DirectRoute
 
-    init(cluster: UpstreamCluster, exchange: ExchangeTarget) {
+    init(cluster: UpstreamCluster, route: DirectRoute) {
         self.cluster = cluster
-        self.exchange = exchange
+        self.route = route
     }
 }
 
@@ -37,7 +37,7 @@ final class DynamicClusters {
     func cluster(
         at address: SocketAddress,
         series: RequestSeriesKey?,
-        timeouts: RouteTimeouts,
+        policies: RoutePolicies,
         configuration: () -> Cluster
     ) -> DynamicCluster {
         if let found = known[address] { return found }
@@ -54,10 +54,12 @@ final class DynamicClusters {
         )
         let made = DynamicCluster(
             cluster: cluster,
-            exchange: ExchangeTarget(
-                cluster: cluster,
-                series: series.map { worker.metrics.series(for: $0) },
-                timeouts: timeouts
+            route: DirectRoute(
+                ExchangeTarget(
+                    cluster: cluster,
+                    series: series.map { worker.metrics.series(for: $0) },
+                    policies: policies
+                )
             )
         )
         known[address] = made

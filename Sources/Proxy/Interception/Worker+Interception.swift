@@ -45,14 +45,15 @@ extension Worker {
                 service: "unknown",
                 cluster: Self.passThroughName
             ),
-            timeouts: .default
+            policies: passThroughPolicies
         ) {
             Cluster(
                 name: Self.passThroughName,
                 security: .plaintext,
                 endpoints: [Endpoint(address: destination.address)],
                 connectTimeout: ProxyLimits.passThroughConnectTimeout,
-                idleTimeout: ProxyLimits.applicationIdleTimeout
+                idleTimeout: ProxyLimits.applicationIdleTimeout,
+                outlierDetection: nil
             )
         }
     }
@@ -78,7 +79,7 @@ extension Worker {
         return applicationPorts.cluster(
             at: address,
             series: nil,
-            timeouts: inbound.timeouts
+            policies: mesh.inboundPolicies
         ) {
             Cluster(
                 name: "application",
@@ -87,7 +88,9 @@ extension Worker {
                 connectTimeout: ProxyLimits.applicationConnectTimeout,
                 idleTimeout: ProxyLimits.applicationIdleTimeout,
                 limits: inbound.limits,
-                protocol: inbound.protocol(at: port)
+                protocol: inbound.protocol(at: port),
+                outlierDetection: nil,
+                adaptiveConcurrency: inbound.adaptiveConcurrency
             )
         }
     }

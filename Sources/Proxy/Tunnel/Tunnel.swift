@@ -15,6 +15,7 @@ import MeshModel
 import Reactor
 import Telemetry
 import Time
+import Traffic
 
 /// One opaque connection through the proxy.
 ///
@@ -31,6 +32,11 @@ final class Tunnel: DownstreamDriver {
     private var target: TunnelTarget?
     private var series: ConnectionSeries?
     private var pool: EndpointPool?
+    /// The endpoint of the connection, until it is told what became of it.
+    private var selection: EndpointSelection?
+    private var dialedAt = MonotonicTime(nanoseconds: 0)
+    /// How long its connection took to make; nil before that.
+    private var connectNanoseconds: UInt64?
     private var upstream: TunnelUpstream?
     /// The cluster is full; `mayDial` follows, or the deadline.
     private var isWaiting = false
@@ -162,6 +168,7 @@ final class Tunnel: DownstreamDriver {
 
     func upstreamReady() {
         guard let upstream, state.phase == .connecting else { return }
+        connectNanoseconds = worker.loop.now.nanoseconds(since: dialedAt)
         state.connected(now: worker.loop.now)
         endpointPeer = upstream.peerIdentity?.description ?? ""
         guard owner == nil else { return }
@@ -204,6 +211,7 @@ final class Tunnel: DownstreamDriver {
 
     func connectFailed(_ failure: Failure) {
         upstream = nil
+        endAttempt(failure.outcome)
         guard let target, state.phase == .connecting else { return }
         guard state.triesAgain(endpoints: target.cluster.pools.count) else { return fail(failure) }
         worker.metrics.add(.retries, connection.direction, label: LocalReply(failure).cause)
@@ -219,12 +227,16 @@ final class Tunnel: DownstreamDriver {
 
     private func lease() {
         guard let target else { preconditionFailure("an attempt needs a target") }
-        guard let next = target.cluster.pick(avoiding: pool, for: .http11) else {
+        let picked = target.cluster.pick(hash: nil, avoiding: pool, for: .http11)
+        guard let picked else {
             pool = nil
             if let failure = target.cluster.wait(self) { fail(failure) }
             return
         }
+        let next = picked.pool
         pool = next
+        selection = picked.selection
+        dialedAt = worker.loop.now
         switch next.admit(self) {
         case .dial: dial()
         case .wait:
@@ -302,6 +314,7 @@ final class Tunnel: DownstreamDriver {
 
     /// Lets go of everything; the upstream connection is left to be closed.
     private func release() -> TunnelUpstream? {
+        endAttempt(connectNanoseconds == nil ? .neutral : .success)
         if isWaiting { pool?.withdraw(self) }
         if pool == nil { target?.cluster.withdraw(self) }
         isWaiting = false
@@ -313,6 +326,17 @@ final class Tunnel: DownstreamDriver {
         let left = upstream.take()
         left?.detach()
         return left
+    }
+
+    /// A connection counts as one request: how long it took to make, and whether it was made.
+    private func endAttempt(_ outcome: AttemptOutcome) {
+        guard let selection, let target else { return }
+        self.selection = nil
+        target.cluster.finished(
+            selection,
+            outcome,
+            latencyNanoseconds: connectNanoseconds ?? worker.loop.now.nanoseconds(since: dialedAt)
+        )
     }
 
     private func record(_ failure: Failure?) {

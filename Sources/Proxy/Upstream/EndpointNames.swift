@@ -7,6 +7,7 @@ import DNS
 import MeshModel
 import Reactor
 import Time
+import Traffic
 
 /// Follows the addresses of a cluster's endpoints.
 ///
@@ -33,17 +34,26 @@ final class EndpointNames: TimerTarget {
 
     var waitingCount: Int { waiters.count + waitingTunnels.count }
 
-    /// Where the endpoints are as far as is known, each address once, in their order.
-    var addresses: [SocketAddress] {
+    /// The endpoints as far as is known, each address once, in their order.
+    var members: [EndpointMember] {
         var known: Set<SocketAddress> = []
-        return zip(endpoints, names).flatMap { endpoint, name -> [SocketAddress] in
-            switch endpoint.target {
-            case .address(let address): return [address]
-            case .name(_, let port):
-                guard case .addresses(let addresses)? = name?.state else { return [] }
-                return addresses.map { SocketAddress(addressBytes: $0.bytes, port: port) }
+        return zip(endpoints, names).flatMap { endpoint, name -> [EndpointMember] in
+            addresses(of: endpoint.target, name).map {
+                EndpointMember(key: $0, weight: endpoint.weight, locality: endpoint.locality)
             }
-        }.filter { known.insert($0).inserted }
+        }.filter { known.insert($0.key).inserted }
+    }
+
+    private func addresses(
+        of target: EndpointTarget,
+        _ name: ResolvedName?
+    ) -> [SocketAddress] {
+        switch target {
+        case .address(let address): return [address]
+        case .name(_, let port):
+            guard case .addresses(let addresses)? = name?.state else { return [] }
+            return addresses.map { SocketAddress(addressBytes: $0.bytes, port: port) }
+        }
     }
 
     /// A name has never been answered for.

@@ -273,6 +273,12 @@ final class EndpointPool: TimerTarget {
         forgetIfEmpty()
     }
 
+    /// Whether nothing of it is left.
+    var isEmpty: Bool {
+        idle.isEmpty && shared.isEmpty && waitingCount == 0 && leased + dialing + tunnels == 0
+            && companion == nil
+    }
+
     /// Leaves the cluster when it is retired and nothing of it is left.
     func forgetIfEmpty() {
         guard isRetired, idle.isEmpty, shared.isEmpty, waitingCount == 0,
@@ -430,7 +436,10 @@ final class EndpointPool: TimerTarget {
         return nil
     }
 
-    private func take(_ connection: UpstreamConnection, for receiver: AttemptReceiver) -> UpstreamStream {
+    private func take(
+        _ connection: UpstreamConnection,
+        for receiver: AttemptReceiver
+    ) -> UpstreamStream {
         if !connection.isShared { leased += 1 }
         return connection.lease(to: receiver)
     }

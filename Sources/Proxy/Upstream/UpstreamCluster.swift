@@ -1,6 +1,8 @@
-// One worker's view of a cluster: its endpoints' pools, its balancer and its bounds.
+// One worker's view of a cluster: its endpoints' pools, which of them takes the next attempt, and its
+// bounds.
 //
 // Invariants:
+// - the pools are the selector's members, in the same order
 // - `runningRequests` counts exchanges between `beginRequest` and `endRequest`
 // - `connectionCount` and `pendingCount` are the sums over the pools, kept by the pools; those who
 //   wait for a name's addresses count as pending too
@@ -16,7 +18,7 @@ import Traffic
 /// A cluster as one worker uses it.
 ///
 /// Kept over a new snapshot when its configuration is the same.
-final class UpstreamCluster {
+final class UpstreamCluster: TimerTarget {
     let worker: Worker
     let cluster: Cluster
     let direction: Direction
@@ -25,7 +27,17 @@ final class UpstreamCluster {
     private(set) var pools: ContiguousArray<EndpointPool> = []
     /// Nil when all endpoints are literals.
     private var names: EndpointNames?
-    private var balancer: RoundRobinBalancer
+    let selector: EndpointSelector
+    /// What all workers may spend on retries; nil: no bound but attempts.
+    let budget: SharedRetryBudget?
+    private var adaptiveLimit: AdaptiveLimit?
+    private let hashSource: CompiledHashSource?
+    /// The cluster of a later snapshot that has taken its endpoints over.
+    private var successor: UpstreamCluster?
+    /// Ends ejections, and judges endpoints that get no requests any more.
+    private let healthTimer = Timer()
+    /// Nil unless the cluster asks for checks.
+    private var healthChecker: HealthChecker?
     private let leavesVersionToCaller: Bool
     private(set) var runningRequests = 0
     var connectionCount = 0
@@ -43,10 +55,24 @@ final class UpstreamCluster {
         self.direction = direction
         connectTimeoutNanoseconds = cluster.connectTimeout.nanoseconds
         idleTimeoutNanoseconds = cluster.idleTimeout.nanoseconds
-        balancer = RoundRobinBalancer(offset: worker.index)
+        if let previous, previous.selects(as: cluster) {
+            selector = previous.selector
+        } else {
+            selector = EndpointSelector(
+                cluster,
+                own: worker.locality,
+                seed: worker.random.next()
+            )
+        }
+        budget = cluster.retryBudget.map {
+            worker.shared.budget("\(direction.label)/\(cluster.name)", $0)
+        }
+        hashSource = cluster.balancing.hash.map { CompiledHashSource($0) }
+        adaptiveLimit = cluster.adaptiveConcurrency.map { AdaptiveLimit($0) }
         let keeps = previous?.cluster.security == cluster.security
         leavesVersionToCaller = cluster.security == .plaintext && cluster.protocol == .auto
         let spoken = Self.spoken(with: cluster)
+        super.init()
         if cluster.endpoints.contains(where: { $0.address == nil }) {
             let names = EndpointNames(worker: worker, endpoints: cluster.endpoints) {
                 [unowned self] in followNames()
@@ -54,12 +80,42 @@ final class UpstreamCluster {
             names.onWaitedTooLong = { [unowned self] in endWait() }
             self.names = names
         }
-        let addresses = names?.addresses ?? cluster.endpoints.compactMap(\.address)
-        for address in addresses {
-            let known = keeps ? previous?.pools.first { $0.leads(to: address, spoken) } : nil
+        let members = self.members
+        var before: [SocketAddress: EndpointPool] = [:]
+        if keeps {
+            for pool in previous?.pools ?? [] where pool.spoken == spoken {
+                before[pool.socketAddress] = pool
+            }
+        }
+        for member in members {
+            let known = before[member.key]
             known?.move(to: self)
             pools.append(
-                known ?? EndpointPool(owner: self, address: address, spoken: spoken)
+                known ?? EndpointPool(owner: self, address: member.key, spoken: spoken)
+            )
+        }
+        selector.update(members, now: worker.loop.now)
+        armHealthTimer()
+        healthChecker = cluster.healthCheck.map { HealthChecker(of: self, by: $0) }
+        healthChecker?.follow(pools)
+    }
+
+    /// Whether what is known of endpoints' health and speed is worth the same under `other`.
+    private func selects(as other: Cluster) -> Bool {
+        cluster.balancing == other.balancing && cluster.outlierDetection == other.outlierDetection
+            && cluster.healthCheck == other.healthCheck
+    }
+
+    /// The endpoints known now; names stand for each of their addresses.
+    private var members: [EndpointMember] {
+        if let names { return names.members }
+        var known: Set<SocketAddress> = []
+        return cluster.endpoints.compactMap { endpoint in
+            guard let address = endpoint.address, known.insert(address).inserted else { return nil }
+            return EndpointMember(
+                key: address,
+                weight: endpoint.weight,
+                locality: endpoint.locality
             )
         }
     }
@@ -111,12 +167,15 @@ final class UpstreamCluster {
         guard let names else { return }
         let spoken = Self.spoken(with: cluster)
         let before = pools
+        let members = names.members
         pools = ContiguousArray(
-            names.addresses.map { address in
-                before.first { $0.leads(to: address, spoken) }
-                    ?? EndpointPool(owner: self, address: address, spoken: spoken)
+            members.map { member in
+                before.first { $0.leads(to: member.key, spoken) }
+                    ?? EndpointPool(owner: self, address: member.key, spoken: spoken)
             }
         )
+        selector.update(members, now: worker.loop.now)
+        healthChecker?.follow(pools)
         for pool in before where !pools.contains(where: { $0 === pool }) { pool.retire() }
         if !pools.isEmpty || !names.isPending { endWait() }
     }
@@ -146,12 +205,35 @@ final class UpstreamCluster {
         worker.metrics.adjust(.requestsPending, direction, by: -Int64(count))
     }
 
-    private static func spoken(with cluster: Cluster) -> UpstreamProtocol {
+    static func spoken(with cluster: Cluster) -> UpstreamProtocol {
         switch cluster.protocol {
         case .http1, .tcp: .http1
         case .http2: .http2
         case .auto: cluster.security == .plaintext ? .http1 : .negotiated
         }
+    }
+
+    /// What is known of the endpoints now, for explanations.
+    func observation(now: MonotonicTime) -> ObservedCluster {
+        ObservedCluster(
+            endpoints: zip(members, 0..<selector.count).map { member, index in
+                (member, selector.state(index, now: now))
+            },
+            budgetLeft: budget?.left(now: now)
+        )
+    }
+
+    /// Whether its endpoints are names of which no address is known yet.
+    var isResolving: Bool { pools.isEmpty && names?.isPending ?? false }
+
+    /// Whether endpoints are chosen by a hash of the request.
+    var hashes: Bool { hashSource != nil }
+
+    /// The hash that keeps requests together; nil when the request has not what is hashed.
+    func hash(_ head: RequestHead, _ caller: Caller?) -> UInt64? {
+        guard let hashSource else { return nil }
+        let address = caller?.addressBytes ?? []
+        return hashSource.hash(head, address: address.span)
     }
 
     /// Whether nothing runs, waits or is connected.
@@ -160,7 +242,10 @@ final class UpstreamCluster {
     /// Takes an exchange in; false when too many run.
     func beginRequest() -> Bool {
         runningRequests += 1
-        guard runningRequests > cluster.limits.requests else { return true }
+        budget?.deposit(worker: worker.index, now: worker.loop.now)
+        guard runningRequests > cluster.limits.requests else {
+            return runningRequests <= adaptiveLimit?.limit ?? .max
+        }
         return false
     }
 
@@ -170,22 +255,95 @@ final class UpstreamCluster {
         runningRequests -= 1
     }
 
-    /// The endpoint for the next attempt of an application that speaks `version`; another one than
-    /// `previous` if there is any.
-    func pick(avoiding previous: EndpointPool?, for version: HTTPVersion) -> EndpointPool? {
-        let pools = pools
-        var index = 0
-        if pools.count > 1 {
-            index =
-                balancer.pick(
-                    count: pools.count,
-                    excluding: { pools[$0].isSameEndpoint(as: previous) }
-                ) ?? 0
-        } else if pools.isEmpty {
-            return nil
+    /// The endpoint for the next attempt of an application that speaks `version`.
+    ///
+    /// `hash`: of what the request is to be kept together by; `avoiding`: the endpoint that failed,
+    /// which is taken again only if there is no other.
+    func pick(
+        hash: UInt64?,
+        avoiding failed: EndpointPool?,
+        for version: HTTPVersion
+    ) -> (pool: EndpointPool, selection: EndpointSelection)? {
+        if let successor {
+            return successor.pick(hash: hash, avoiding: failed, for: version)
         }
-        let pool = pools[index]
-        return leavesVersionToCaller && version == .http2 ? pool.asHTTP2() : pool
+        let avoided = failed.flatMap { failed in
+            pools.firstIndex { $0.isSameEndpoint(as: failed) }
+        }
+        let now = worker.loop.now
+        guard let selection = selector.pick(hash: hash, avoiding: avoided, now: now),
+            selection.index < pools.count
+        else { return nil }
+        selector.started(selection, now: now)
+        let pool = pools[selection.index]
+        return (leavesVersionToCaller && version == .http2 ? pool.asHTTP2() : pool, selection)
+    }
+
+    /// What became of an attempt at the endpoint that `pick` gave.
+    func finished(
+        _ selection: EndpointSelection,
+        _ outcome: AttemptOutcome,
+        latencyNanoseconds: UInt64
+    ) {
+        let now = worker.loop.now
+        let event = selector.finished(
+            selection,
+            outcome,
+            latencyNanoseconds: latencyNanoseconds,
+            now: now
+        )
+        if adaptiveLimit != nil {
+            adaptiveLimit?.sample(
+                latencyNanoseconds: latencyNanoseconds,
+                active: runningRequests,
+                isDropped: outcome == .overload,
+                now: now
+            )
+        }
+        if let event {
+            note(event)
+            armHealthTimer()
+        } else if !healthTimer.isArmed {
+            armHealthTimer()
+        }
+    }
+
+    /// What a health check of the endpoint at `index` found.
+    func healthChecked(_ index: Int, isWell: Bool) {
+        let now = worker.loop.now
+        if let event = selector.healthChecked(index, isWell: isWell, now: now) {
+            note(event, restoredBy: "health checks succeeded")
+        }
+        armHealthTimer()
+    }
+
+    private func note(_ event: EndpointEvent, restoredBy reason: StaticString = "probe succeeded") {
+        switch event {
+        case .ejected(let index, let cause):
+            worker.metrics.add(.endpointEjections, direction, label: cause.label)
+            worker.logEndpoint("endpoint ejected", cluster.name, address(index), cause.label)
+        case .restored(let index):
+            worker.metrics.add(.endpointRestorations, direction)
+            worker.logEndpoint("endpoint restored", cluster.name, address(index), reason)
+        case .probing: break
+        }
+    }
+
+    private func address(_ index: Int) -> String {
+        index < pools.count ? pools[index].addressText : "?"
+    }
+
+    private func armHealthTimer() {
+        guard pools.count > 1, let due = selector.nextDue else {
+            if healthTimer.isArmed { worker.loop.timers.cancel(healthTimer) }
+            return
+        }
+        worker.loop.timers.arm(healthTimer, at: due, target: self)
+    }
+
+    override func onTimer(_ timer: Timer) {
+        for event in selector.advance(now: worker.loop.now) { note(event) }
+        armHealthTimer()
     }
 
     /// Makes room below the bound on connections; false when all of them are in use.
@@ -194,12 +352,21 @@ final class UpstreamCluster {
     func closeOneIdle() -> Bool { pools.contains { $0.closeOldestIdle() } }
 
     /// A retired pool has nothing left to do.
-    func forget(_ pool: EndpointPool) { pools.removeAll { $0 === pool } }
+    func forget(_ pool: EndpointPool) {
+        // Its place stays until the last one goes, as the selector's indexes are places.
+        guard pools.allSatisfy({ $0.owner !== self || $0.isRetired && $0.isEmpty }) else {
+            return
+        }
+        pools = []
+    }
 
     /// The cluster is not in the new snapshot: unused connections go, used ones end with their
     /// exchange.
     func retire(keeping kept: UpstreamCluster?) {
         names?.cancel()
+        successor = kept
+        if healthTimer.isArmed { worker.loop.timers.cancel(healthTimer) }
+        healthChecker?.stop()
         let tunnels = names?.takeWaitingTunnels() ?? []
         leftQueue(tunnels.count)
         for tunnel in tunnels { tunnel.unresolved(.noEndpoint) }

@@ -52,6 +52,12 @@ public enum ResponseFlag: UInt8, Sendable, CaseIterable {
     case downstreamClosed
     /// The proxy was draining.
     case draining
+    /// A rate limit had no room.
+    case rateLimited
+    /// The worker was overloaded.
+    case shed
+    /// The failure was made on purpose.
+    case injected
 
     /// The label value.
     public var label: StaticString {
@@ -70,6 +76,9 @@ public enum ResponseFlag: UInt8, Sendable, CaseIterable {
         case .idleTimeout: "idle_timeout"
         case .downstreamClosed: "downstream_closed"
         case .draining: "draining"
+        case .rateLimited: "rate_limited"
+        case .shed: "shed"
+        case .injected: "fault_injected"
         }
     }
 }

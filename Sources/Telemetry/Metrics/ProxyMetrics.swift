@@ -45,6 +45,9 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
     case upstreamConnects, upstreamConnectFailures, upstreamReuses, upstreamStale
     case upstreamBytesReceived, upstreamBytesSent
     case retries, retriesRefused
+    case endpointEjections, endpointRestorations, healthChecks, panicPicks, fallbacks
+    case faultsInjected, rateLimited, shed
+    case hedges, hedgesWon, mirrors, mirrorsDropped
     case snapshotsApplied, certificatesApplied
     case logLinesDropped
 
@@ -167,6 +170,72 @@ public enum ProxyCounter: Int, Sendable, CaseIterable {
             .init(
                 "mesh_retries_refused_total",
                 "Failures that were not safe to retry.",
+                direction: true,
+                label: "reason"
+            )
+        case .endpointEjections:
+            .init(
+                "mesh_endpoint_ejections_total",
+                "Endpoints set aside for answering badly.",
+                direction: true,
+                label: "cause"
+            )
+        case .endpointRestorations:
+            .init(
+                "mesh_endpoint_restorations_total",
+                "Endpoints that came back after an ejection.",
+                direction: true
+            )
+        case .healthChecks:
+            .init(
+                "mesh_health_checks_total",
+                "Health checks of endpoints.",
+                direction: true,
+                label: "result"
+            )
+        case .panicPicks:
+            .init(
+                "mesh_panic_picks_total",
+                "Attempts sent to any endpoint, as too few were healthy.",
+                direction: true
+            )
+        case .fallbacks:
+            .init(
+                "mesh_fallbacks_total",
+                "Requests that took a route's fallback.",
+                direction: true,
+                label: "kind"
+            )
+        case .faultsInjected:
+            .init(
+                "mesh_faults_injected_total",
+                "Failures made on purpose.",
+                direction: true,
+                label: "kind"
+            )
+        case .rateLimited:
+            .init(
+                "mesh_rate_limited_total",
+                "Requests refused by a rate limit.",
+                direction: true
+            )
+        case .shed:
+            .init(
+                "mesh_shed_total",
+                "Requests refused by an overloaded worker.",
+                direction: true,
+                label: "priority"
+            )
+        case .hedges:
+            .init("mesh_hedges_total", "Second attempts beside a slow one.", direction: true)
+        case .hedgesWon:
+            .init("mesh_hedges_won_total", "Second attempts that answered first.", direction: true)
+        case .mirrors:
+            .init("mesh_mirrors_total", "Copies of requests sent.", direction: true)
+        case .mirrorsDropped:
+            .init(
+                "mesh_mirrors_dropped_total",
+                "Copies of requests given up.",
                 direction: true,
                 label: "reason"
             )

@@ -10,7 +10,7 @@
 ///
 /// Worker-confined.
 public final class WorkerMetrics {
-    private var counters = [64 of UInt64](repeating: 0)
+    private var counters = [128 of UInt64](repeating: 0)
     private var labelled = ContiguousArray<LabelledCounter>()
     private var gauges = [32 of Int64](repeating: 0)
     private var series: [RequestSeriesKey: RequestSeries] = [:]

@@ -75,6 +75,11 @@ public struct TraceContext: Sendable, Equatable {
         return context
     }
 
+    /// The request id when the request came without a good one, else zeros.
+    ///
+    /// A version 4 UUID is never 0.
+    var madeRequestID: (high: UInt64, low: UInt64) { (requestIDHigh, requestIDLow) }
+
     private mutating func adoptFields(_ fields: FieldBlock) {
         let hasTraceparent = adoptTraceparent(fields)
         if hasTraceparent { inspectTracestate(fields) }

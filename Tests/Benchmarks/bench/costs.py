@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from . import machine
 from .machine import Failed
 from .path import Path, Site
-from .proxies import MeshProxy, Proxy, Seat
+from .proxies import Absent, MeshProxy, Proxy, Seat
+from .proxies.proxy import find_program
 from .scenarios import CALL_BODY, SCENARIOS, Scenario
 from .tools import Tools
 
@@ -38,11 +39,13 @@ PLACES = tuple((SCENARIOS[name], role) for name, roles in (
 
 @dataclass(frozen=True)
 class Cost:
-    """Per request. `own_instructions` are those of the binary itself, without any library."""
+    """Per request. What is `own` is of the binary itself, our code and Swift's runtime, without any
+    library; all the rest depends on the versions of libraries and on the processor."""
 
     instructions: float
     own_instructions: float
     allocations: float
+    own_allocations: float
     allocated_bytes: float
 
 
@@ -64,6 +67,8 @@ class CostMeter:
     """Measures the places of a built proxy."""
 
     def __init__(self, site: Site, tools: Tools, binary: str, directory: pathlib.Path):
+        for program in ("valgrind", "vgdb"):
+            find_program(program, "valgrind")
         self._site = site
         self._load = tools.program("load")
         self._library = tools.library("allocations")
@@ -73,16 +78,14 @@ class CostMeter:
         subprocess.run(["strip", "-g", "-o", self._binary, binary], check=True)
 
     def cost(self, scenario: Scenario, role: str) -> Cost:
-        instructions, own = self._instructions(scenario, role)
-        allocations, size = self._allocations(scenario, role)
-        return Cost(instructions, own, allocations, size)
+        return Cost(*self._instructions(scenario, role), *self._allocations(scenario, role))
 
     def _ask(self, scenario: Scenario, path: Path, count: int):
         argv = [self._load, "--port", str(path.entry), "--path", scenario.path,
                 "--requests", str(count)]
         argv += ["--proto", "h2c"] if scenario.caller == "h2" else []
         argv += ["--body", str(CALL_BODY)] if scenario.is_call else []
-        output, _ = machine.run(argv, 120)
+        output, _ = machine.run(argv, 600)
         if '"failed":0,' not in output:
             raise Failed(f"requests failed: {output.strip()[:200]}")
 
@@ -92,7 +95,8 @@ class CostMeter:
         out = self._directory / f"{scenario.name}-{role}.callgrind"
         proxy = _Observed(role, ["valgrind", "--tool=callgrind", "--instr-atstart=no",
                                  f"--callgrind-out-file={out}"], self._binary)
-        with self._site.path(proxy, scenario) as path:
+        # Under valgrind, and beside other such runs, a start takes many times as long.
+        with self._site.path(proxy, scenario, start_seconds_max=120) as path:
             pid = path.servers[role].processes()[0]
             self._ask(scenario, path, WARM_UP_REQUESTS)
             _command(pid, "instrumentation", "on")
@@ -110,23 +114,24 @@ class CostMeter:
 
     # -------------------------------------------------------------- allocations
 
-    def _allocations(self, scenario: Scenario, role: str) -> tuple[float, float]:
+    def _allocations(self, scenario: Scenario, role: str) -> tuple[float, float, float]:
         counts = self._directory / f"{scenario.name}-{role}.allocations"
         proxy = _Observed(role, ["env", f"ALLOCATIONS={counts}", f"LD_PRELOAD={self._library}"],
                           self._binary)
         with self._site.path(proxy, scenario) as path:
             self._ask(scenario, path, WARM_UP_REQUESTS)
             windows = [self._window(scenario, path, counts) for _ in range(WINDOWS)]
-        calls, size = (statistics.median(column) / COUNTED_REQUESTS for column in zip(*windows))
-        return max(0.0, round(calls, 1)), max(0.0, round(size))
+        calls, size, own = (statistics.median(column) / COUNTED_REQUESTS
+                            for column in zip(*windows))
+        return max(0.0, round(calls, 1)), max(0.0, round(own, 1)), max(0.0, round(size))
 
-    def _window(self, scenario: Scenario, path: Path, counts: pathlib.Path) -> tuple[int, int]:
+    def _window(self, scenario: Scenario, path: Path, counts: pathlib.Path) -> list[int]:
         seen = [_read_counts(counts)]
         for count in (SHORT_RUN, LONG_RUN):
             self._ask(scenario, path, count)
             seen.append(_read_counts(counts))
-        (calls, size), (short_calls, short_size), (long_calls, long_size) = seen
-        return long_calls - 2 * short_calls + calls, long_size - 2 * short_size + size
+        before, short, long = seen
+        return [l - 2 * s + b for b, s, l in zip(before, short, long)]
 
 
 def _dumped(file: pathlib.Path) -> dict[str, int]:
@@ -136,17 +141,27 @@ def _dumped(file: pathlib.Path) -> dict[str, int]:
 
 
 def _command(pid: int, *words: str):
-    done = subprocess.run(["vgdb", f"--pid={pid}", *words], capture_output=True, text=True,
-                          timeout=60)
+    try:
+        done = subprocess.run(["vgdb", f"--pid={pid}", *words], capture_output=True, text=True,
+                              timeout=120)
+    except subprocess.TimeoutExpired as late:
+        said = (late.stderr or b"").decode(errors="replace")
+        raise _refused(words, said) from None
     if done.returncode != 0:
-        raise Failed(f"vgdb {' '.join(words)}: {done.stderr.strip()[-200:]}")
+        raise _refused(words, done.stderr)
 
 
-def _read_counts(file: pathlib.Path) -> tuple[int, int]:
-    calls, size = struct.unpack("=QQ", file.read_bytes())
+def _refused(words: tuple[str, ...], said: str) -> Exception:
+    """vgdb wakes the idle program by ptrace, which containers may not allow."""
+    kind = Absent if "ptrace" in said else Failed
+    return kind(f"vgdb {' '.join(words)}: {said.strip()[-200:]}")
+
+
+def _read_counts(file: pathlib.Path) -> tuple[int, int, int]:
+    calls, size, own_calls = struct.unpack("=QQQ", file.read_bytes())
     if calls == 0:
         raise Failed("the library that counts allocations was not loaded")
-    return calls, size
+    return calls, size, own_calls
 
 
 def instructions_by_object(dump: str) -> dict[str, int]:

@@ -19,8 +19,8 @@ DIRECT = "direct"
 class Path:
     """The running proxies of one contender: servers by role, and where to call."""
 
-    def __init__(self, entry: int):
-        self.entry = entry
+    def __init__(self, entry: int, start_seconds_max: float = 15):
+        self.entry, self.start_seconds_max = entry, start_seconds_max
         self.servers: dict[str, Server] = {}
         self.inbound_port: Optional[int] = None
 
@@ -103,11 +103,11 @@ http {{
         return server, port
 
     @contextlib.contextmanager
-    def path(self, proxy: Optional[Proxy], scenario: Scenario,
-             callee: str = "callee") -> Iterator[Path]:
+    def path(self, proxy: Optional[Proxy], scenario: Scenario, callee: str = "callee",
+             start_seconds_max: float = 15) -> Iterator[Path]:
         """The proxies of the scenario as fresh processes; without a proxy the backend itself."""
         backend_port = self._backends[scenario.origin][1]
-        made = Path(backend_port)
+        made = Path(backend_port, start_seconds_max)
         try:
             if proxy is not None and scenario.hop is None:
                 self._add(made, proxy, "plain", scenario.caller, scenario.origin, backend_port)
@@ -140,7 +140,7 @@ http {{
                     self.identity(peer), directory, self._connections_max)
         server = Server(f"{proxy.name} ({role})", proxy.command(seat), directory / "log")
         made.servers[role] = server
-        server.wait_until_listening(seat.listen_port, proxy.ready_line)
+        server.wait_until_listening(seat.listen_port, proxy.ready_line, made.start_seconds_max)
         made.entry = seat.listen_port
 
     def identity(self, name: str) -> Identity:

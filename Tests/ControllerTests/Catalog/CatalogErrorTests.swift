@@ -159,7 +159,8 @@ import Testing
                 #"a.yaml:1:13: apiVersion: not valid: "v1" (allowed: one of "#
                     + "gateway.networking.k8s.io/v1, mesh.internal/v1)",
                 #"a.yaml:2:7: kind: unknown value: "Pod" (allowed: one of Mesh, Service, "#
-                    + "Workload, HTTPRoute)"
+                    + "Workload, HTTPRoute, GRPCRoute, "
+                    + "TrafficPolicy, FaultPolicy)"
             ),
             Bad(
                 "kind of another group",
@@ -230,7 +231,9 @@ import Testing
                     + "(allowed: a duration like 1h30m, 10s or 500ms in 5s...720h)",
                 "a.yaml:8:35: spec.defaults.conectTimeout: unknown field: conectTimeout (allowed: "
                     + "did you mean connectTimeout? one of connectTimeout, idleTimeout, "
-                    + "requestTimeout, streamIdleTimeout, tcpIdleTimeout)",
+                    + "requestTimeout, streamIdleTimeout, tcpIdleTimeout, limits, retry, "
+                    + "retryBudget, loadBalancing, outlierDetection, healthCheck, "
+                    + "adaptiveConcurrency, loadShedding)",
                 #"a.yaml:8:67: spec.defaults.idleTimeout: out of range: "0s" "#
                     + "(allowed: a duration like 1h30m, 10s or 500ms in 1ms...24h)",
                 #"a.yaml:8:30: spec.defaults.requestTimeout: not a duration: "-1s" "#
@@ -411,7 +414,7 @@ import Testing
                 "a.yaml:22:38: spec.rules[0].filters[0].extensionRef: not supported yet (allowed: "
                     + "one of type, requestHeaderModifier, responseHeaderModifier, "
                     + "requestRedirect, urlRewrite, requestMirror, cors)",
-                #"a.yaml:22:23: spec.rules[0].filters[0].type: unknown value: "ExtensionRef" "#
+                #"a.yaml:22:24: spec.rules[0].filters[0].type: unknown value: "ExtensionRef" "#
                     + "(allowed: one of RequestHeaderModifier, ResponseHeaderModifier, "
                     + "RequestRedirect, URLRewrite, RequestMirror, CORS)",
                 "a.yaml:23:28: spec.rules[0].sessionPersistence.idleTimeout: not supported yet "

@@ -1,6 +1,7 @@
 import Controller
 import Foundation
 import MeshModel
+import Simulation
 import Testing
 
 /// Every file of `mesh-config/` is loaded, so no example can rot.
@@ -99,11 +100,73 @@ import Testing
         #expect(admin.services.map(\.routes[0].name) == ["accounts", "shop", "shop-api/0"])
     }
 
+    @Test("The policies' manifests show every policy, each where it is enforced")
+    func policies() throws {
+        let catalog = try Catalog.load(directory: try examples() + "/policies")
+        var snapshots: [String: MeshSnapshot] = [:]
+        for key in catalog.workloads.keys {
+            let compiled = try catalog.compile(workload: key, version: 1, trustBundle: [])
+            let snapshot = try #require(compiled)
+            #expect(try MeshSnapshot.decode(json: snapshot.encode()) == snapshot)
+            snapshots[key.name] = snapshot
+        }
+        #expect(catalog.mesh.defaults == .standard)
+        let web = try #require(snapshots["web"])
+        let routes = web.services.flatMap(\.routes)
+        let route = { (name: String) in routes.first { $0.name == name } }
+        #expect(route("orders/testers")?.faults.count == 2)
+        #expect(route("orders/shop")?.backends.map(\.weight) == [90, 10])
+        #expect(route("orders/shop")?.filters.mirrors.map(\.cluster) == ["search.default"])
+        #expect(route("orders/moved")?.filters.redirect?.status == 308)
+        #expect(route("orders/version-1")?.filters.lifecycle?.sunset == 1_814_356_800)
+        #expect(route("inventory/reads")?.timeouts.request == .seconds(2))
+        #expect(route("search")?.retry.hedge == Hedge(delay: .milliseconds(100)))
+        #expect(route("payments")?.fallback?.response?.status == 503)
+        #expect(route("exchange-rates")?.rateLimits.map(\.name) == ["contract"])
+        let cluster = { (name: String) in web.clusters.first { $0.name == name } }
+        #expect(cluster("orders.default_v2")?.endpoints.count == 1)
+        #expect(cluster("payments.default")?.outlierDetection?.consecutiveFailures == 3)
+        #expect(cluster("sessions.default")?.balancing.algorithm == .maglev)
+        let orders = try #require(snapshots["orders"]).inbound
+        #expect(orders.rateLimits.map(\.name) == ["everybody", "each-caller", "each-user"])
+        #expect(orders.priorities.map(\.priority) == [.sheddable, .critical, .sheddable])
+        #expect(orders.adaptiveConcurrency?.max == 200)
+    }
+
+    @Test("The scenarios play against their manifests, and the policy is worth it")
+    func scenarios() throws {
+        let directory = try examples() + "/scenarios"
+        let catalog = try Catalog.load(directory: directory + "/shop")
+        let snapshots = try catalog.workloads.keys.sorted().compactMap {
+            try catalog.compile(workload: $0, version: 1, trustBundle: [])
+        }
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+        #expect(names == ["bad-endpoint.yaml", "rush.yaml", "shop"])
+        for name in names where name != "shop" {
+            let text = try String(contentsOfFile: "\(directory)/\(name)", encoding: .utf8)
+            let documents = try parseYAML(text, file: name)
+            let diagnostics = ConfigDiagnostics(file: name)
+            let cursor = ConfigCursor(documents[0], diagnostics: diagnostics)
+            let decoded = Scenario.decode(cursor) {
+                catalog.spiffeID(of: ObjectKey(namespace: $1, name: $0))
+            }
+            let scenario = try diagnostics.result(decoded)
+            guard name == "bad-endpoint.yaml" else { continue }
+            let comparison = try Comparison(snapshots: snapshots, scenario: scenario, seed: 1)
+            #expect(comparison.withPolicy.total.successRate > 0.995)
+            #expect(comparison.withoutPolicy.total.successRate < 0.9)
+        }
+    }
+
     @Test("No file of the examples is left out of these tests")
     func complete() throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: try examples()).sorted()
-        #expect(names == ["README.md", "canary", "demo", "protocols", "proxy"])
-        for name in ["canary", "demo", "protocols"] {
+        #expect(
+            names == [
+                "README.md", "canary", "demo", "policies", "protocols", "proxy", "scenarios",
+            ]
+        )
+        for name in ["canary", "demo", "policies", "protocols", "scenarios/shop"] {
             let files = try FileManager.default.contentsOfDirectory(
                 atPath: try examples() + "/\(name)"
             )

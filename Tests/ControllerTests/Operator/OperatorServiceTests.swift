@@ -42,6 +42,28 @@ struct OperatorServiceTests {
         }
     }
 
+    @Test("What a workload's proxies are sent can be read, before and after one connects")
+    func snapshot() async throws {
+        let harness = try ControllerHarness()
+        try await harness.run { controller in
+            func read() async throws -> MeshSnapshot {
+                let answer = try await controller.operators.snapshot(
+                    workload: "web",
+                    namespace: "default"
+                )
+                return try MeshSnapshot.decode(json: answer.snapshot)
+            }
+            #expect(try await read().version == 0)
+            try await StreamClient.connect(to: controller, as: identity(harness)) { client in
+                let version = try await client.subscribeAndAck().reference.version
+                #expect(try await read().version == version)
+            }
+            await #expect(throws: OperatorError.self) {
+                try await controller.operators.snapshot(workload: "nope", namespace: "default")
+            }
+        }
+    }
+
     @Test("An applied change is in force, on disk, and waited for until proxies confirm")
     func applyAndWait() async throws {
         let harness = try ControllerHarness()

@@ -4,6 +4,7 @@ A handler decides each exchange and can misbehave on the wire as it likes; the d
 what arrived. Everything that arrived is kept in `requests`.
 """
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -152,7 +153,8 @@ class App:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):  # reset before it was accepted: _serve will see
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 index = self._accepted
                 self._accepted += 1

@@ -1,5 +1,6 @@
 """A name server whose answers a test chooses, and a client that asks byte by byte."""
 
+import contextlib
 import socket
 import struct
 import threading
@@ -112,7 +113,8 @@ class NameServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            with connection, connection.makefile("rb") as stream:
+            with contextlib.suppress(ConnectionError), connection, \
+                    connection.makefile("rb") as stream:
                 while len(prefix := stream.read(2)) == 2:
                     answer = self._answer(stream.read(struct.unpack("!H", prefix)[0]))
                     connection.sendall(struct.pack("!H", len(answer)) + answer)

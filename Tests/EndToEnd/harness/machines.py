@@ -61,7 +61,9 @@ class TCPApp:
             self.errors.append(error)
 
 
-class _RemoteAdmin(Admin):
+class RemoteAdmin(Admin):
+    """The admin endpoints of a proxy on a machine."""
+
     def __init__(self, machine, port):
         super().__init__(port)
         self._machine = machine
@@ -81,7 +83,7 @@ class Sidecar(Proxy):
 
     @property
     def admin(self):
-        return _RemoteAdmin(self.machine, ADMIN)
+        return RemoteAdmin(self.machine, ADMIN)
 
 
 class MachinesCase(EndToEndCase):

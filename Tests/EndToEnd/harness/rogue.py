@@ -57,6 +57,8 @@ class RogueController:
             try:
                 self._connection = self._context.wrap_socket(plain, server_side=True)
                 self._read(self._connection.makefile("rb"))
+            except ValueError:
+                return  # `close` took the connection from under us
             except OSError:
                 self.refused += 1
 

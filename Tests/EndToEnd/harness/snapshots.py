@@ -12,8 +12,8 @@ def cluster(name, *ports, identities=None, **more):
             "endpoints": [{"address": address(port)} for port in ports], **more}
 
 
-def route(name, weights, match=None, timeouts=None):
-    """A route to {cluster: weight}, or to one cluster by name."""
+def route(name, weights, match=None, timeouts=None, **more):
+    """A route to {cluster: weight}, or to one cluster by name; `more` are its policies."""
     if isinstance(weights, str):
         weights = {weights: 1}
     value = {"name": name, "backends": [
@@ -22,7 +22,7 @@ def route(name, weights, match=None, timeouts=None):
         value["match"] = match
     if timeouts:
         value["timeouts"] = timeouts
-    return value
+    return {**value, **more}
 
 
 def service(name, routes, port=80):

@@ -28,7 +28,8 @@ class WebSocketApp:
 
     @staticmethod
     async def _serve(handler, options):
-        return await serve(handler, "127.0.0.1", 0, **options)
+        # Where the queue is full, the kernel drops who connects, and proxies give up after a second.
+        return await serve(handler, "127.0.0.1", 0, backlog=1024, **options)
 
     def _run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)

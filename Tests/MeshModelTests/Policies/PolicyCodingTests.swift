@@ -1,5 +1,4 @@
 import MeshModel
-import RegularExpressions
 import Testing
 
 /// What a policy may not be, and what is said about it.
@@ -229,7 +228,13 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
             BadPolicy(
                 #""match":{"path":{"pattern":""}}"#,
                 "match.path.pattern",
-                patternProblem("")
+                "no pattern at byte 0"
+            ),
+            BadPolicy(
+                #""match":{"path":{"pattern":"/a(b"}}"#,
+                "match.path.pattern",
+                "a group without its ')' at byte 2",
+                allowed: #"'(' and ')' in pairs, '\(' for the character"#
             ),
             BadPolicy(#""match":{"path":{}}"#, "match.path", "ambiguous"),
             BadPolicy(#""match":{"path":"/"}"#, "match.path", "wrong type, a string"),
@@ -251,7 +256,7 @@ struct BadPolicy: Sendable, CustomTestStringConvertible {
             BadPolicy(
                 #""match":{"headers":[{"name":"a","pattern":""}]}"#,
                 "match.headers[0].pattern",
-                patternProblem("")
+                "no pattern at byte 0"
             ),
             BadPolicy(
                 #""match":{"queryParameters":[{"name":"","value":"b"}]}"#,
@@ -785,14 +790,4 @@ private func document(
         "endpoints":[{"address":{"address":"10.0.0.1","port":1}\(endpoint)}]\(more(cluster))}]\
         \(more(snapshot))}
         """
-}
-
-/// What is said about a text that is no regular expression.
-private func patternProblem(_ text: String) -> String {
-    do {
-        _ = try Pattern(text)
-        return ""
-    } catch {
-        return "not a regular expression, \(error)"
-    }
 }

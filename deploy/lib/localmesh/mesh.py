@@ -24,10 +24,10 @@ class LocalMesh:
     """
 
     def __init__(self, binaries, directory, leaf_lifetime="1h", trust_domain=None,
-                 access_log="errors", drain=None):
+                 access_log="errors", drain=None, workers=1):
         self.binaries, self.directory = binaries, directory
         self.leaf_lifetime, self.trust_domain = leaf_lifetime, trust_domain
-        self.access_log = access_log
+        self.access_log, self.workers = access_log, workers
         self.drain = drain or {"gracePeriod": "10s", "propagation": "200ms"}
         self.manifests = self._make("manifests")
         self.staging = self._make("staging")
@@ -103,7 +103,7 @@ class LocalMesh:
         workload = self.workloads[name]
         loopback = {"address": "127.0.0.1", "port": 0}
         return {
-            "admin": dict(loopback), "outbound": dict(loopback),
+            "workers": self.workers, "admin": dict(loopback), "outbound": dict(loopback),
             "inbound": {
                 "listen": dict(loopback), "plaintext": workload.plaintext,
                 "application": {"address": "127.0.0.1", "port": workload.application_port}},

@@ -7,6 +7,11 @@
 import MeshModel
 
 extension PolicyTable {
+    /// The limits of requests to a service, on any route, that its callers' proxies enforce.
+    func callersLimits(to service: ServiceResource, _ policy: ServicePolicy) -> [RateLimit] {
+        guarded.contains(service.key) ? [] : policy.rateLimits
+    }
+
     /// The limits of requests on a rule that its callers' proxies enforce.
     func callersLimits(
         of route: RouteResource,
@@ -14,7 +19,7 @@ extension PolicyTable {
         to service: ServiceResource,
         _ policy: ServicePolicy
     ) -> [RateLimit] {
-        var limits = service.workload == nil ? policy.rateLimits : []
+        var limits = callersLimits(to: service, policy)
         let (whole, own) = targets(of: route, rule: index)
         if !isGuarded(route, by: service) {
             limits += (traffic[whole]?.rateLimits ?? []).map { $0.named("\(route.key.name)/") }
@@ -33,7 +38,7 @@ extension PolicyTable {
         _ policy: ServicePolicy,
         _ routes: [RouteResource]
     ) -> [RateLimit] {
-        guard service.workload != nil else { return [] }
+        guard guarded.contains(service.key) else { return [] }
         var limits = policy.rateLimits
         for route in routes {
             let conditions = route.rules.map { $0.matches.map(\.condition) }
@@ -60,7 +65,7 @@ extension PolicyTable {
         _ policy: ServicePolicy,
         _ routes: [RouteResource]
     ) -> [PriorityRule] {
-        guard service.workload != nil else { return [] }
+        guard guarded.contains(service.key) else { return [] }
         var rules: [PriorityRule] = []
         for isOwn in [true, false] {
             for route in routes {
@@ -87,7 +92,7 @@ extension PolicyTable {
         by service: ServiceResource
     ) -> Bool {
         let rule = route.rules[index]
-        return service.workload != nil && !rule.backends.isEmpty
+        return guarded.contains(service.key) && !rule.backends.isEmpty
             && rule.backends.allSatisfy { $0.service.name == service.key.name }
             && rule.filters.rewrite?.path == nil
     }

@@ -10,6 +10,8 @@ struct PolicyTable: Sendable {
     var mesh = MeshResource()
     var traffic: [PolicyTarget: TrafficPolicyResource] = [:]
     var faults: [PolicyTarget: FaultPolicyResource] = [:]
+    /// Services whose workload says that it implements them, so that its sidecar can guard them.
+    var guarded: Set<ObjectKey> = []
 
     /// What holds for a service; settings that do not fit what they are laid over are reported.
     func policy(of service: ServiceResource, _ errors: inout [ConfigError]) -> ServicePolicy {

@@ -93,7 +93,7 @@ private struct GRPCCall {
         do {
             return .some(.pattern(try Pattern("/" + parts.joined(separator: "/"))))
         } catch {
-            cursor.report("not a regular expression together, \(error)", allowed: "shorter ones")
+            cursor.report("service and method are \(error.problem)", allowed: error.allowed)
             return nil
         }
     }

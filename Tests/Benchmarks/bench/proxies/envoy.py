@@ -28,9 +28,10 @@ class Envoy(Proxy):
 
     def version(self) -> str:
         # "…/envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL"
-        return "Envoy " + first_line(self._find(), "--version").split("/")[-4]
+        return "Envoy " + first_line(self.program(), "--version").split("/")[-4]
 
-    def _find(self) -> str:
+    def program(self) -> str:
+        """Where Envoy is; raises `Absent` where none is and none can be installed."""
         if not self._program:
             self._program = (os.environ.get("ENVOY") or shutil.which("envoy")
                              or _installed() or _install())
@@ -39,7 +40,7 @@ class Envoy(Proxy):
     def command(self, seat: Seat) -> list[str]:
         file = seat.directory / "envoy.json"
         file.write_text(json.dumps(_configuration(seat), indent=1))
-        return [self._find(), "-c", str(file), "--concurrency", "1", "--disable-hot-restart",
+        return [self.program(), "-c", str(file), "--concurrency", "1", "--disable-hot-restart",
                 "-l", "error"]
 
 

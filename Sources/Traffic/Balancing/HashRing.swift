@@ -1,0 +1,94 @@
+// Consistent hashing on a ring, as Ketama's and Envoy's: each endpoint owns points in proportion to
+// its weight, and a hash belongs to the owner of the next point. When an endpoint leaves, only its
+// own hashes move; when one cannot be used, they go to the owner of the point after.
+
+/// Owners of hashes.
+struct HashRing {
+    private struct Point {
+        let hash: UInt64
+        let owner: UInt32
+    }
+
+    /// By hash.
+    private let points: ContiguousArray<Point>
+    /// Where in `points` the hashes with each leading bits begin, and the end.
+    private let starts: ContiguousArray<UInt32>
+    private let shift: UInt64
+
+    /// A ring of these owners; none of the weights may be 0.
+    init(_ owners: [HashOwner]) {
+        guard !owners.isEmpty else {
+            points = []
+            starts = []
+            shift = 0
+            return
+        }
+        let sum = owners.reduce(0.0) { $0 + Double($1.weight) }
+        let target = Double(Self.pointCount(owners: owners.count))
+        var points: ContiguousArray<Point> = []
+        points.reserveCapacity(Int(target) + owners.count)
+        for owner in owners {
+            let count = max(1, Int((Double(owner.weight) / sum * target).rounded()))
+            for number in 0..<count {
+                let hash = Hashing.mix(owner.hash &+ UInt64(number) &* Hashing.golden)
+                points.append(Point(hash: hash, owner: owner.index))
+            }
+        }
+        let bits = UInt64(Int.bitWidth - (points.count - 1).leadingZeroBitCount)
+        shift = 64 - bits
+        (self.points, starts) = Self.sorted(points, bucketBits: bits)
+    }
+
+    /// The owner of `hash` among those that `isUsable` accepts.
+    ///
+    /// Nil when too many owners in a row are not: the caller then falls back.
+    @inline(__always)
+    func owner(_ hash: UInt64, where isUsable: (UInt32) -> Bool) -> UInt32? {
+        guard !points.isEmpty else { return nil }
+        var place = Int(starts[Int(hash &>> shift)])
+        while place < points.count, points[place].hash < hash { place += 1 }
+        for _ in 0..<min(points.count, Hashing.stepsMax) {
+            if place >= points.count { place = 0 }
+            if isUsable(points[place].owner) { return points[place].owner }
+            place += 1
+        }
+        return nil
+    }
+
+    /// Points of a ring: enough for shares to within some per cent, few enough to build at once.
+    static func pointCount(owners: Int) -> Int {
+        min(max(Self.pointsMin, owners * Self.pointsPerOwner), max(Self.pointsMax, owners))
+    }
+
+    /// Sorted, with the starts of the buckets: the hashes are uniform, so a bucket holds about one.
+    private static func sorted(
+        _ points: ContiguousArray<Point>,
+        bucketBits: UInt64
+    ) -> (ContiguousArray<Point>, ContiguousArray<UInt32>) {
+        let shift = 64 - bucketBits
+        var starts = ContiguousArray<UInt32>(repeating: 0, count: 1 << Int(bucketBits) + 1)
+        for point in points { starts[Int(point.hash &>> shift) + 1] += 1 }
+        for bucket in 1..<starts.count { starts[bucket] += starts[bucket - 1] }
+        var next = starts
+        var sorted = points
+        for point in points {
+            let bucket = Int(point.hash &>> shift)
+            // Insertion among the few of the same bucket.
+            var place = Int(next[bucket])
+            while place > Int(starts[bucket]), sorted[place - 1].hash > point.hash {
+                sorted[place] = sorted[place - 1]
+                place -= 1
+            }
+            sorted[place] = point
+            next[bucket] += 1
+        }
+        return (sorted, starts)
+    }
+
+    /// Envoy's default.
+    private static let pointsMin = 1_024
+    /// A share then has a standard deviation of 8 %.
+    private static let pointsPerOwner = 160
+    /// A ring of 3 MB; sorting it takes a few milliseconds.
+    private static let pointsMax = 131_072
+}
