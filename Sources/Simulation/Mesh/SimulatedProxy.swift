@@ -112,7 +112,7 @@ final class SimulatedRoute {
         rateLimits = route.rateLimits.map {
             SimulatedRateLimit($0, shared.rateLimiter("\(route.name) \($0.name)", $0))
         }
-        stickyHash = route.stickiness.flatMap { CompiledStickiness($0)?.hash(head) }
+        stickyHash = route.stickiness.flatMap { CompiledStickiness($0).hash(head) }
         isGRPC = request.isGRPC
         hasIdempotencyKey = head.fields.contains(.idempotencyKey)
         requestNanoseconds = route.timeouts.request?.nanoseconds

@@ -240,7 +240,7 @@ public struct Explainer {
         } else if route.backends.count > 1 {
             let schedule = SplitSchedule(weights: route.backends.map(\.weight))
             if let stickiness = route.stickiness,
-                let hash = CompiledStickiness(stickiness)?.hash(head)
+                let hash = CompiledStickiness(stickiness).hash(head)
             {
                 chosen = schedule.choice(hash: hash)
                 explanation.split = "sticks by \(stickiness.explained)"
