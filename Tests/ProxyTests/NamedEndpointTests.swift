@@ -172,11 +172,11 @@ struct NamedEndpointTests {
         )
         world.server.addresses = world.addresses
         try world.waitUntilResolved(world.addresses)
-        for application in world.applications {
+        for _ in world.applications {
             try bench.exchange(
                 caller,
                 get,
-                { try bench.accepted(application) },
+                { try bench.reached(world.applications, by: get) },
                 sees: get,
                 answers: ok
             )

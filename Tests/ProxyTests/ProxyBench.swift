@@ -177,6 +177,19 @@ final class ProxyBench {
 
     // MARK: Configuration
 
+    /// The connection that `request` has reached, of whichever application.
+    func reached(_ applications: [Application], by request: String) throws -> Peer {
+        var found: Peer?
+        try loop.until {
+            found = applications.flatMap(\.connections).first {
+                withoutTrace($0.text) == request
+            }
+            return found != nil
+        }
+        guard let found else { throw Stuck(description: "nobody was reached") }
+        return found
+    }
+
     /// A service of one route to one cluster.
     static func service(
         _ name: String = "orders",

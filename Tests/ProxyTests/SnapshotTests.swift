@@ -39,11 +39,11 @@ struct SnapshotTests {
         let applications = [try bench.application(), try bench.application()]
         try bench.serve(applications.map(\.socketAddress))
         let caller = try bench.caller()
-        for application in applications {
+        for _ in applications {
             try bench.exchange(
                 caller,
                 get,
-                { try bench.accepted(application) },
+                { try bench.reached(applications, by: get) },
                 sees: get,
                 answers: ok
             )

@@ -210,8 +210,8 @@ extension ServiceTime {
     /// `{constant: 5ms}`, `{exponential: 5ms}` or `{lognormal: {median: 5ms, p99: 40ms}}`.
     static func decode(_ cursor: ConfigCursor) -> ServiceTime? {
         cursor.choice(fields: [
-            "constant": { time($0).map { .constant($0) } },
-            "exponential": { time($0).map { .exponential(mean: $0) } },
+            "constant": { span($0).map { .constant($0) } },
+            "exponential": { span($0).map { .exponential(mean: $0) } },
             "lognormal": { field in
                 guard let object = field.object(fields: ["median", "p99"]) else { return nil }
                 let median = object.required("median", time)
@@ -226,7 +226,7 @@ extension ServiceTime {
         ])
     }
 
-    private static func time(_ cursor: ConfigCursor) -> Duration? {
+    private static func span(_ cursor: ConfigCursor) -> Duration? {
         cursor.duration(in: SimulationLimits.serviceTime)
     }
 }
