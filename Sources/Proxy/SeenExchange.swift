@@ -1,4 +1,5 @@
 public import MeshModel
+internal import Reactor
 public import Telemetry
 public import Time
 public import Traffic
