@@ -1,5 +1,5 @@
 public import MeshModel
-internal import Reactor
+import Reactor
 public import Telemetry
 public import Time
 public import Traffic

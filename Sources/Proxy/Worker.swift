@@ -113,7 +113,9 @@ public final class Worker {
     private(set) var closesIdleConnections = false
     private var mesh: CompiledMesh?
     /// The exchanges that ended last.
-    private(set) lazy var trail = ExchangeTrail()
+    let trail = ExchangeTrail()
+    /// Of the configuration in use; 0 before there is one.
+    private(set) var snapshotVersion: UInt64 = 0
     private var listeners: [DownstreamListener] = []
     private(set) var connections: ContiguousArray<DownstreamConnection> = []
     private var reader: MailboxReader<WorkerMessage>?
@@ -255,6 +257,7 @@ public final class Worker {
         if snapshot.inbound != mesh?.snapshot.inbound { applicationPorts.retireAll() }
         if snapshot.unknownDestinations == .refuse { outside.retireAll() }
         locality = snapshot.locality
+        snapshotVersion = snapshot.version
         if snapshot.loadShedding != mesh?.snapshot.loadShedding || mesh == nil {
             overload = snapshot.loadShedding.map { OverloadDetector($0) }
         }

@@ -76,6 +76,11 @@ final class Exchange: AttemptReceiver {
     private var attemptLatency: UInt64?
     /// A layer above repeats this request: only what is always safe is repeated here.
     private(set) var isOwnedAbove = false
+    /// What an explanation tells beyond what every exchange has; nil in most.
+    private var details: ExchangeDetails?
+    /// The running attempt's number in `details`; nil when it is not noted there.
+    private var attemptNumber: Int?
+    private var usesFallback = false
     /// What keeps the caller at its backend from now on.
     private var cookie: CompiledStickiness.Cookie?
     /// What endpoints are chosen by, where requests of a kind stay together.
@@ -367,6 +372,7 @@ final class Exchange: AttemptReceiver {
         idleNanoseconds = policies.streamIdleNanoseconds
         isOwnedAbove = head.fields.contains(.meshAttempt)
         if worker.isLate, worker.sheds(policies.priority(of: head), direction) {
+            noteDenied(by: "load_shedding")
             return fail(.shed)
         }
         if let limit = timeLimit(head.fields) {
@@ -376,7 +382,10 @@ final class Exchange: AttemptReceiver {
             worker.loop.timers.arm(requestTimer, at: deadline, target: self)
         }
         if let filters = policies.filters {
-            if filters.hasEnded(worker) { return fail(.sunset) }
+            if filters.hasEnded(worker) {
+                noteDenied(by: "lifecycle")
+                return fail(.sunset)
+            }
             if filters.answers(head, worker) { return sendAnswer() }
         }
         if let gate = policies.gate { return pass(gate, route) }
@@ -390,11 +399,13 @@ final class Exchange: AttemptReceiver {
         worker.random = random
         switch verdict {
         case .pass: take(route)
-        case .limited(let verdict):
+        case .limited(let name, let verdict):
             worker.metrics.add(.rateLimited, direction)
+            noteDenied(by: "rate_limit", name)
             fail(.rateLimited(verdict))
         case .abort(let abort): inject(abort)
         case .delay(let nanoseconds, let abort):
+            noteDenied(by: "fault_delay")
             worker.metrics.add(.faultsInjected, direction, label: "delay")
             pause = .fault(route, abort)
             worker.loop.arm(attemptTimer, afterNanoseconds: nanoseconds, target: self)
@@ -403,6 +414,7 @@ final class Exchange: AttemptReceiver {
 
     private func inject(_ abort: Fault.Abort) {
         worker.metrics.add(.faultsInjected, direction, label: abort.label)
+        noteDenied(by: "fault_abort")
         guard case .reset = abort else { return fail(.injected(abort)) }
         failureFlag = .injected
         downstream.abort(.injected(abort))
@@ -421,7 +433,10 @@ final class Exchange: AttemptReceiver {
         trace.write(into: fields)
         // By what the caller has sent, not by what a filter makes of it.
         if target.cluster.hashes { hash = target.cluster.hash(head, caller) }
-        if let filters = policies.filters { filters.change(head, worker) }
+        if let filters = policies.filters {
+            if filters.rewritesPath { notes().keepPath(head) }
+            filters.change(head, worker)
+        }
         begin(target)
     }
 
@@ -477,6 +492,10 @@ final class Exchange: AttemptReceiver {
             return fallBack()
         }
         selection = next.selection
+        attemptNumber = nil
+        if details != nil || next.selection.isProbe || next.selection.isPanic {
+            noteAttempt(next.pool, next.selection)
+        }
         if let limit = policies.perTryNanoseconds {
             worker.loop.arm(attemptTimer, afterNanoseconds: limit, target: self)
         }
@@ -501,6 +520,7 @@ final class Exchange: AttemptReceiver {
             worker.metrics.add(.fallbacks, direction, label: "cluster")
             target.cluster.endRequest()
             isCounted = false
+            usesFallback = true
             self.target = next
             policies = next.policies
             attempts = 0
@@ -599,9 +619,16 @@ final class Exchange: AttemptReceiver {
         switch decision {
         case .retry(let wait):
             worker.metrics.add(.retries, direction, label: label)
+            noteAttemptEnded(label)
+            details?.retries(afterNanoseconds: wait)
             return wait
         case .refused(let refusal):
             worker.metrics.add(.retriesRefused, direction, label: refusal.label)
+            noteAttemptEnded(label)
+            details?.retryRefused(
+                refusal.label,
+                budgetLeft: target?.cluster.budget?.left(now: worker.loop.now)
+            )
             return nil
         }
     }
@@ -631,6 +658,39 @@ final class Exchange: AttemptReceiver {
         case .upstreamTLS: (target?.cluster.pools.count ?? 0) > 1
         default: true
         }
+    }
+
+    // MARK: Notes for explanations
+
+    private func notes() -> ExchangeDetails {
+        if let details { return details }
+        let made = worker.trail.makeDetails()
+        details = made
+        return made
+    }
+
+    private func noteDenied(by policy: StaticString, _ name: String = "") {
+        notes().denied(by: policy, name)
+    }
+
+    private func noteAttempt(_ pool: EndpointPool, _ selection: EndpointSelection) {
+        var traits: AttemptTraits = []
+        if selection.isProbe { traits.insert(.probe) }
+        if selection.isPanic { traits.insert(.panic) }
+        if usesFallback { traits.insert(.fallback) }
+        attemptNumber = notes().attemptStarted(
+            pool.addressText,
+            traits: traits,
+            at: attemptStartedAt
+        )
+    }
+
+    /// The first attempt is noted when it turns out not to be the only one.
+    private func noteAttemptEnded(_ label: StaticString) {
+        let number =
+            attemptNumber
+            ?? notes().attemptStarted(pool?.addressText ?? "", at: attemptStartedAt)
+        details?.attemptEnded(number, failure: label, at: worker.loop.now)
     }
 
     // MARK: Copies
@@ -831,13 +891,31 @@ final class Exchange: AttemptReceiver {
     private func record() {
         let duration = worker.loop.now.nanoseconds(since: startedAt)
         let series = target?.series ?? caller?.series ?? worker.unmatchedSeries
+        worker.trail.add(
+            head,
+            trace: trace,
+            series: series,
+            status: status,
+            flag: failureFlag,
+            endpoint: pool?.addressText ?? "",
+            route: target?.route ?? -1,
+            version: worker.snapshotVersion,
+            startedAt: startedAt,
+            deadline: deadline,
+            now: worker.loop.now,
+            details: details
+        )
+        details = nil
+        attemptNumber = nil
+        usesFallback = false
         series.record(
             method: head.method,
             status: status,
             duration: duration,
             requestBytes: requestBytes,
             responseBytes: responseBytes,
-            flag: failureFlag
+            flag: failureFlag,
+            hasFailedCall: grpcCode.map(GRPCStatus.isFailure) ?? false
         )
         guard worker.logsExchange(status: status, hasFailed: failureFlag != nil) else { return }
         worker.logExchange(

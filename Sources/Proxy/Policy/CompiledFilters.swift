@@ -33,6 +33,9 @@ final class CompiledFilters {
         if unmirrored == .none, stickiness == nil { return nil }
     }
 
+    /// Whether the endpoint sees another path than the caller asked for.
+    var rewritesPath: Bool { rewrite != nil }
+
     /// Whether the version of the API that the route stands for has ended.
     func hasEnded(_ worker: Worker) -> Bool {
         lifecycle?.isRefused(now: worker.wallTime) ?? false
