@@ -48,7 +48,7 @@ extension AdminExplanation {
     }
 
     private var version: String {
-        guard let version = story.version else { return "not routed" }
+        guard let version = story.version else { return "none yet" }
         if let currentVersion, currentVersion != version {
             return "\(version); it is \(currentVersion) now, so its decisions cannot be told"
         }

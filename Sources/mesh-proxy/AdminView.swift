@@ -5,6 +5,7 @@ import MeshModel
 import Proxy
 import TLS
 import Telemetry
+import Traffic
 import Time
 
 extension AdminSnapshot {
