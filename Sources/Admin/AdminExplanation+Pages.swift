@@ -11,7 +11,7 @@ extension AdminExplanation {
             ("status", story.status == 0 ? "none was sent" : "\(story.status)"),
         ]
         if let flag = story.flag { lines.append(("cut short", flag)) }
-        lines.append(("deadline", story.limitNanoseconds.map { "after \(time($0))" } ?? "none"))
+        lines.append(("deadline", story.limitNanoseconds.map { "after \(milliseconds($0))" } ?? "none"))
         if let denial = story.denial { lines.append(("denied by", denial)) }
         lines += story.attempts.enumerated().map { ("attempt \($0 + 1)", $1.text) }
         let untold = story.attemptCount - story.attempts.count
@@ -36,7 +36,7 @@ extension AdminExplanation {
     private var authority: String { story.host.isEmpty ? story.series.service : story.host }
 
     private var ended: String {
-        "\(seconds(story.ageNanoseconds)) s ago, after \(time(story.durationNanoseconds))"
+        "\(seconds(story.ageNanoseconds)) s ago, after \(milliseconds(story.durationNanoseconds))"
     }
 
     private var counted: String {
@@ -93,10 +93,10 @@ extension AdminExplanation {
 extension ExchangeStory.Attempt {
     fileprivate var text: String {
         var parts = [endpoint.isEmpty ? "no endpoint" : endpoint]
-        if waitedNanoseconds > 0 { parts.append("waited \(time(waitedNanoseconds))") }
+        if waitedNanoseconds > 0 { parts.append("waited \(milliseconds(waitedNanoseconds))") }
         if status != 0 { parts.append("status \(status)") }
         if !failure.isEmpty { parts.append("failed: \(failure)") }
-        parts.append("after \(time(durationNanoseconds))")
+        parts.append("after \(milliseconds(durationNanoseconds))")
         return (parts + traits.names).joined(separator: ", ")
     }
 
@@ -122,7 +122,7 @@ extension AttemptTraits {
 }
 
 /// `12.345 ms`.
-private func time(_ nanoseconds: UInt64) -> String {
+private func milliseconds(_ nanoseconds: UInt64) -> String {
     let microseconds = nanoseconds / 1_000
     return "\(microseconds / 1_000).\(String(microseconds % 1_000 + 1_000).dropFirst()) ms"
 }
