@@ -11,7 +11,8 @@ extension AdminExplanation {
             ("status", story.status == 0 ? "none was sent" : "\(story.status)"),
         ]
         if let flag = story.flag { lines.append(("cut short", flag)) }
-        lines.append(("deadline", story.limitNanoseconds.map { "after \(milliseconds($0))" } ?? "none"))
+        let limit = story.limitNanoseconds.map { "after \(milliseconds($0))" }
+        lines.append(("deadline", limit ?? "none"))
         if let denial = story.denial { lines.append(("denied by", denial)) }
         lines += story.attempts.enumerated().map { ("attempt \($0 + 1)", $1.text) }
         let untold = story.attemptCount - story.attempts.count

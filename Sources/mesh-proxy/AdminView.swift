@@ -5,8 +5,8 @@ import MeshModel
 import Proxy
 import TLS
 import Telemetry
-import Traffic
 import Time
+import Traffic
 
 extension AdminSnapshot {
     /// The part that comes from the workers and the process.
