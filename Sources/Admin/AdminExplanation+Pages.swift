@@ -11,7 +11,8 @@ extension AdminExplanation {
             ("status", story.status == 0 ? "none was sent" : "\(story.status)"),
         ]
         if let flag = story.flag { lines.append(("cut short", flag)) }
-        lines.append(("deadline", story.limitNanoseconds.map { "after \(duration($0))" } ?? "none"))
+        let limit = story.limitNanoseconds.map { "after \(milliseconds($0))" }
+        lines.append(("deadline", limit ?? "none"))
         if let denial = story.denial { lines.append(("denied by", denial)) }
         lines += story.attempts.enumerated().map { ("attempt \($0 + 1)", $1.text) }
         let untold = story.attemptCount - story.attempts.count
@@ -36,7 +37,7 @@ extension AdminExplanation {
     private var authority: String { story.host.isEmpty ? story.series.service : story.host }
 
     private var ended: String {
-        "\(seconds(story.ageNanoseconds)) s ago, after \(duration(story.durationNanoseconds))"
+        "\(seconds(story.ageNanoseconds)) s ago, after \(milliseconds(story.durationNanoseconds))"
     }
 
     private var counted: String {
@@ -48,7 +49,7 @@ extension AdminExplanation {
     }
 
     private var version: String {
-        guard let version = story.version else { return "not routed" }
+        guard let version = story.version else { return "none yet" }
         if let currentVersion, currentVersion != version {
             return "\(version); it is \(currentVersion) now, so its decisions cannot be told"
         }
@@ -93,10 +94,10 @@ extension AdminExplanation {
 extension ExchangeStory.Attempt {
     fileprivate var text: String {
         var parts = [endpoint.isEmpty ? "no endpoint" : endpoint]
-        if waitedNanoseconds > 0 { parts.append("waited \(duration(waitedNanoseconds))") }
+        if waitedNanoseconds > 0 { parts.append("waited \(milliseconds(waitedNanoseconds))") }
         if status != 0 { parts.append("status \(status)") }
         if !failure.isEmpty { parts.append("failed: \(failure)") }
-        parts.append("after \(duration(durationNanoseconds))")
+        parts.append("after \(milliseconds(durationNanoseconds))")
         return (parts + traits.names).joined(separator: ", ")
     }
 
@@ -122,7 +123,7 @@ extension AttemptTraits {
 }
 
 /// `12.345 ms`.
-private func duration(_ nanoseconds: UInt64) -> String {
+private func milliseconds(_ nanoseconds: UInt64) -> String {
     let microseconds = nanoseconds / 1_000
     return "\(microseconds / 1_000).\(String(microseconds % 1_000 + 1_000).dropFirst()) ms"
 }

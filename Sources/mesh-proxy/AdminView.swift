@@ -7,6 +7,7 @@ import TLS
 import Telemetry
 import Traffic
 import Time
+import Traffic
 
 extension AdminSnapshot {
     /// The part that comes from the workers and the process.

@@ -236,7 +236,7 @@ struct ExchangeTrailTests {
         let story = try #require(trail.find("id", now: Self.at(30)).first)
         #expect(story.path == "/v1/orders")
         #expect(story.denial == "rate_limit per-caller")
-        #expect(story.route == nil && story.version == nil && story.attempts.isEmpty)
+        #expect(story.route == nil && story.version == 42 && story.attempts.isEmpty)
         add(head, to: trail)
         let reused = trail.makeDetails()
         #expect(reused === details)

@@ -70,7 +70,8 @@ public final class ExchangeTrail {
         let start = index &* ExchangeTrail.textBytes
         record.pathCount = head.withPath { keep($0, max: ExchangeTrail.pathBytesMax, at: start) }
         // The id that the proxy made is two numbers, and a service's name stands for its host.
-        if details != nil || record.details != nil || record.requestIDHigh == 0 || route < 0 {
+        let hasHost = route >= 0 || series.key.direction == .inbound
+        if details != nil || record.details != nil || record.requestIDHigh == 0 || !hasHost {
             addDetails(head, details, to: record, textAt: start)
         } else {
             record.requestIDCount = 0
