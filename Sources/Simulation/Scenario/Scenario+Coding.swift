@@ -214,8 +214,8 @@ extension ServiceTime {
             "exponential": { span($0).map { .exponential(mean: $0) } },
             "lognormal": { field in
                 guard let object = field.object(fields: ["median", "p99"]) else { return nil }
-                let median = object.required("median", time)
-                let p99 = object.required("p99", time)
+                let median = object.required("median", span)
+                let p99 = object.required("p99", span)
                 guard let median, let p99 else { return nil }
                 guard p99 >= median else {
                     object.cursor("p99")?.report("out of range", allowed: "at least the median")
