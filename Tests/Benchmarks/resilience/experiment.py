@@ -86,7 +86,7 @@ class _Watch:
 
 
 def run(kind, scenario, directory, machines=None):
-    """The result of this proxy in this scenario; `machines` are those of the endpoints and the proxy's."""
+    """The result of this proxy in this scenario; `machines` are for the endpoints and the proxy."""
     *places, home = machines or [None] * (ENDPOINTS + 1)
     endpoints = [Endpoint(f"e{index}", machine=place) for index, place in enumerate(places)]
     contender = caller = None
