@@ -1,4 +1,5 @@
 public import MeshModel
+import Reactor
 public import Telemetry
 public import Time
 public import Traffic

@@ -39,6 +39,17 @@ struct WatchedTrafficTests {
         #expect(traffic.failures == 1)
     }
 
+    @Test("a call that failed in a good response is a failure")
+    func failedCalls() {
+        let worker = WorkerMetrics()
+        record(worker, route: "orders/0", status: 200, hasFailedCall: true)
+        record(worker, route: "orders/0", status: 200)
+        var total = worker.snapshot()
+        total.merge(worker.snapshot())
+        #expect(watched(total).requests == 4)
+        #expect(watched(total).failures == 2)
+    }
+
     @Test("a route named twice is counted once, an unknown one not at all")
     func names() {
         let worker = WorkerMetrics()
@@ -70,7 +81,8 @@ struct WatchedTrafficTests {
         cluster: String = "orders-v2",
         direction: Direction = .outbound,
         status: Int,
-        flag: ResponseFlag? = nil
+        flag: ResponseFlag? = nil,
+        hasFailedCall: Bool = false
     ) {
         let key = RequestSeriesKey(
             direction: direction,
@@ -84,7 +96,8 @@ struct WatchedTrafficTests {
             duration: 3_000_000,
             requestBytes: 0,
             responseBytes: 0,
-            flag: flag
+            flag: flag,
+            hasFailedCall: hasFailedCall
         )
     }
 }

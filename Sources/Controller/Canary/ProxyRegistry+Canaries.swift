@@ -20,8 +20,20 @@ extension ProxyRegistry {
         return canaries.entries[key].map(report)
     }
 
-    /// Makes the decisions that are due.
-    func advanceCanaries() throws {
+    /// Makes the decisions that are due; those that cannot be put into force are tried again.
+    func decideCanaries() {
+        do {
+            try advanceCanaries()
+            canaryFailure = nil
+        } catch {
+            let reason = "\(error)"
+            guard reason != canaryFailure else { return }
+            canaryFailure = reason
+            logger.error("cannot decide on canaries", metadata: ["reason": "\(reason)"])
+        }
+    }
+
+    private func advanceCanaries() throws {
         guard !canaries.isIdle else { return }
         let previous = canaries
         let now = MonotonicTime(nanoseconds: monotonic().nanoseconds)

@@ -62,6 +62,8 @@ actor ProxyRegistry {
     var canaries: CanaryRuns
     /// When their numbers were saved last.
     var canariesSaved = Duration.zero
+    /// Why a decision could not be put into force, so that it is logged once.
+    var canaryFailure: String?
     private var ledger: VersionLedger
     private var compiled: [SPIFFEID: Compiled] = [:]
     private var streams: [StreamID: Stream] = [:]
@@ -227,7 +229,7 @@ actor ProxyRegistry {
 
     /// Sends what is due, and cuts off the silent and the expired.
     func tick() throws {
-        try advanceCanaries()
+        decideCanaries()
         let now = monotonic()
         for (id, stream) in streams {
             if stream.authenticatedUntil < clock.now {
@@ -328,12 +330,7 @@ actor ProxyRegistry {
             guard let news = streams[id]?.observed.news(count) else { continue }
             canaries.record(news, watch: count.name)
         }
-        do {
-            try advanceCanaries()
-        } catch {
-            // The next tick tries again; it is not this proxy's fault.
-            logger.error("a canary was not decided", metadata: ["reason": "\(error)"])
-        }
+        decideCanaries()
     }
 
     /// Proxies that report numbers of the canary run `number`.

@@ -13,17 +13,17 @@ extension MeshDefaults {
                 "outlierDetection", "healthCheck", "adaptiveConcurrency", "loadShedding",
             ])
         else { return nil }
-        let time = { (name: String, value: Duration) in
+        let duration = { (name: String, value: Duration) in
             object.optional(name, default: value) { $0.duration() }
         }
-        let connect = time("connectTimeout", base.connectTimeout)
-        let idle = time("idleTimeout", base.idleTimeout)
+        let connect = duration("connectTimeout", base.connectTimeout)
+        let idle = duration("idleTimeout", base.idleTimeout)
         // No limit is 0s, as Gateway API's timeouts say it.
         let request = object.optional("requestTimeout", default: base.requestTimeout ?? .zero) {
             $0.duration(in: .zero...Limits.timeout.upperBound)
         }
-        let streamIdle = time("streamIdleTimeout", base.streamIdleTimeout)
-        let tcpIdle = time("tcpIdleTimeout", base.tcpIdleTimeout)
+        let streamIdle = duration("streamIdleTimeout", base.streamIdleTimeout)
+        let tcpIdle = duration("tcpIdleTimeout", base.tcpIdleTimeout)
         let limits = object.optional("limits", default: base.limits) {
             ClusterLimits.decode($0, base: base.limits)
         }

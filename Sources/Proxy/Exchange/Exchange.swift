@@ -914,7 +914,8 @@ final class Exchange: AttemptReceiver {
             duration: duration,
             requestBytes: requestBytes,
             responseBytes: responseBytes,
-            flag: failureFlag
+            flag: failureFlag,
+            hasFailedCall: grpcCode.map(GRPCStatus.isFailure) ?? false
         )
         guard worker.logsExchange(status: status, hasFailed: failureFlag != nil) else { return }
         worker.logExchange(

@@ -77,6 +77,15 @@ enum GRPCStatus: UInt64 {
             }
     }
 
+    /// Whether a code says that the server failed, rather than that it refused what it was asked:
+    /// UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+    static func isFailure(code: Int) -> Bool {
+        switch code {
+        case 2, 4, 13, 14, 15: true
+        default: false
+        }
+    }
+
     /// Whether the caller of this request understands a `grpc-status` and nothing else.
     static func isExpected(by head: RequestHead) -> Bool {
         guard let index = head.fields.firstIndex(of: .contentType) else { return false }

@@ -292,11 +292,12 @@ final class UpstreamCluster: TimerTarget {
             latencyNanoseconds: latencyNanoseconds,
             now: now
         )
-        if adaptiveLimit != nil {
+        // What failed fast or was given up says nothing of how long work takes.
+        if adaptiveLimit != nil, outcome != .neutral {
             adaptiveLimit?.sample(
                 latencyNanoseconds: latencyNanoseconds,
                 active: runningRequests,
-                isDropped: outcome == .overload,
+                isDropped: outcome != .success,
                 now: now
             )
         }

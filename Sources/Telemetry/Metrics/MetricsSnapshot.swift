@@ -77,6 +77,7 @@ public struct MetricsSnapshot: Sendable, Equatable {
 /// The numbers of one request series.
 struct RequestSeriesSnapshot: Sendable, Equatable {
     var outcomes: [RequestOutcome: UInt64]
+    var failedCalls: UInt64 = 0
     var duration: HistogramSnapshot
     var requestSize: HistogramSnapshot
     var responseSize: HistogramSnapshot
@@ -84,6 +85,7 @@ struct RequestSeriesSnapshot: Sendable, Equatable {
     func merging(_ other: RequestSeriesSnapshot) -> RequestSeriesSnapshot {
         RequestSeriesSnapshot(
             outcomes: outcomes.merging(other.outcomes, uniquingKeysWith: &+),
+            failedCalls: failedCalls &+ other.failedCalls,
             duration: duration.merging(other.duration),
             requestSize: requestSize.merging(other.requestSize),
             responseSize: responseSize.merging(other.responseSize)

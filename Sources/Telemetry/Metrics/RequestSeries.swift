@@ -87,6 +87,8 @@ public final class RequestSeries {
 
     /// Records of a count and the packed outcome it belongs to.
     private let outcomes = WordArray()
+    /// Calls that failed though their status does not say so; not shown, only watched.
+    private var failedCalls: UInt64 = 0
     private var duration = DurationHistogram()
     private var requestSize = SizeHistogram()
     private var responseSize = SizeHistogram()
@@ -95,15 +97,18 @@ public final class RequestSeries {
 
     /// Counts one finished exchange.
     ///
-    /// `status` is 0 when no response was sent; the sizes are those of the bodies.
+    /// `status` is 0 when no response was sent; the sizes are those of the bodies. `hasFailedCall`
+    /// tells that a response says in another way than by its status that it failed, as gRPC does.
     public func record(
         method: Method,
         status: Int,
         duration nanoseconds: UInt64,
         requestBytes: UInt64,
         responseBytes: UInt64,
-        flag: ResponseFlag?
+        flag: ResponseFlag?,
+        hasFailedCall: Bool = false
     ) {
+        if hasFailedCall { failedCalls &+= 1 }
         count(RequestOutcome(method: method, status: status, flag: flag).packed)
         duration.record(nanoseconds: nanoseconds)
         requestSize.record(bytes: requestBytes)
@@ -138,6 +143,7 @@ public final class RequestSeries {
                 },
                 uniquingKeysWith: +
             ),
+            failedCalls: failedCalls,
             duration: HistogramSnapshot(duration),
             requestSize: HistogramSnapshot(requestSize),
             responseSize: HistogramSnapshot(responseSize)

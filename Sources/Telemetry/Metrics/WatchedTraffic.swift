@@ -2,7 +2,7 @@
 public struct WatchedTraffic: Sendable, Equatable {
     /// Requests that ended; those whose downstream left are nobody's success or failure.
     public private(set) var requests: UInt64 = 0
-    /// Those without a response, or with a status of 500 and above.
+    /// Those without a response, with a status of 500 and above, or with a failed call in it.
     public private(set) var failures: UInt64 = 0
     /// Sum of all durations, those of downstreams that left included.
     public private(set) var nanoseconds: UInt64 = 0
@@ -18,6 +18,7 @@ public struct WatchedTraffic: Sendable, Equatable {
             requests &+= count
             if outcome.isFailure { failures &+= count }
         }
+        failures = min(failures &+ series.failedCalls, requests)
         nanoseconds &+= series.duration.sum
         for (index, count) in series.duration.counts.enumerated() { buckets[index] &+= count }
     }

@@ -1,7 +1,7 @@
 /// The endpoints that may be chosen, in tiers of nearness; made anew at each change of their use.
 final class CandidateSet {
     struct Tier {
-        /// Its first place in `indexes`.
+        /// Its first place in `records`.
         let start: Int
         /// Never 0.
         let count: Int
@@ -13,8 +13,8 @@ final class CandidateSet {
         let weights: AliasTable?
     }
 
-    /// The candidates' indexes, tier by tier.
-    let indexes: ContiguousArray<UInt32>
+    /// The candidates, tier by tier.
+    let records: ContiguousArray<EndpointRecord>
     /// Nearest first, none empty; those that take nothing too, as a retry may go there.
     let tiers: ContiguousArray<Tier>
     /// Endpoints of the first tier when it takes everything and all weights in it are equal, so that
@@ -22,8 +22,13 @@ final class CandidateSet {
     let plainCount: Int
 
     /// Candidates grouped by tier; `parts` says how much each tier takes.
-    init(members: [EndpointMember], tiers groups: [[UInt32]], parts: [Double]) {
-        var indexes: ContiguousArray<UInt32> = []
+    init(
+        members: [EndpointMember],
+        records all: ContiguousArray<EndpointRecord>,
+        tiers groups: [[UInt32]],
+        parts: [Double]
+    ) {
+        var records: ContiguousArray<EndpointRecord> = []
         var tiers: ContiguousArray<Tier> = []
         let last = parts.lastIndex { $0 > 0 } ?? 0
         var sum = 0.0
@@ -32,16 +37,16 @@ final class CandidateSet {
             let weights = group.map { members[Int($0)].weight }
             tiers.append(
                 Tier(
-                    start: indexes.count,
+                    start: records.count,
                     count: group.count,
                     nearness: nearness,
                     limit: nearness >= last ? Self.everything : UInt64(min(sum, 1) * 0x1p32),
                     weights: weights.allSatisfy { $0 == weights[0] } ? nil : AliasTable(weights)
                 )
             )
-            indexes += group
+            records += group.map { all[Int($0)] }
         }
-        self.indexes = indexes
+        self.records = records
         self.tiers = tiers
         let isPlain = tiers.first.map { $0.limit == Self.everything && $0.weights == nil } ?? false
         plainCount = isPlain ? tiers[0].count : 0

@@ -13,6 +13,8 @@ final class EndpointRecord {
     }
 
     let id: UInt32
+    /// Its place in the list.
+    var index: UInt32 = 0
     var active: UInt32 = 0
     var latency: LatencyEstimate
     /// What one active attempt weighs here: the mean weight of the endpoints through its own.

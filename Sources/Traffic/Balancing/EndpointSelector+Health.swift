@@ -59,11 +59,10 @@ extension EndpointSelector {
         if !changes.isEmpty { rebuild() }
     }
 
-    func failed(_ index: Int, _ now: MonotonicTime) -> EndpointEvent? {
-        let ejection =
-            withDetector {
-                $0.record(index, isFailure: true, now: now)
-            } ?? nil
+    /// Has an outcome counted; says if that ejected the endpoint.
+    @inline(never)
+    func counted(_ index: Int, isFailure: Bool, _ now: MonotonicTime) -> EndpointEvent? {
+        let ejection = withDetector { $0.record(index, isFailure: isFailure, now: now) } ?? nil
         noteDue()
         guard let ejection else { return nil }
         settleUse(index, now)
@@ -122,10 +121,11 @@ extension EndpointSelector {
         records[index].use = isWell(index) ? use : .nothing
         probesDue.removeAll { $0 == UInt32(index) }
         if records[index].use == .probe { probesDue.append(UInt32(index)) }
+        settlePlain()
     }
 
-    /// Changes the detector in a copy of its own: were it changed in place by more than a few
-    /// additions, each counted success would pay for a check that nothing else changes it meanwhile.
+    /// Changes the detector in a copy of its own: were it changed in place, each counted success
+    /// would pay for the check that nothing else changes it meanwhile.
     private func withDetector<Result>(_ body: (inout OutlierDetector) -> Result) -> Result? {
         guard var moved = detector else { return nil }
         // It stays the only owner of its arrays.

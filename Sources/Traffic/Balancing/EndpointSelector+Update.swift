@@ -34,12 +34,14 @@ extension EndpointSelector {
         guard rampNanoseconds > 0 else { return }
         record.fullAt = now &+ rampNanoseconds
         rampsUntil = max(rampsUntil, record.fullAt)
+        settlePlain()
     }
 
     /// What depends on the list alone: relative weights, nearness, tables of hashes.
     private func placeMembers() {
         let mean = members.reduce(0.0) { $0 + Double($1.weight) } / Double(max(members.count, 1))
         for (index, member) in members.enumerated() {
+            records[index].index = UInt32(index)
             records[index].activeLoad = mean / Double(member.weight)
             records[index].tier = UInt8(nearness(member.locality))
         }
@@ -83,10 +85,19 @@ extension EndpointSelector {
         }
         candidates = CandidateSet(
             members: members,
+            records: records,
             tiers: groups,
             parts: isPanic ? LocalitySplit.partsInPanic(split) : LocalitySplit.parts(split)
         )
         if policy.algorithm == .roundRobin { rebuildTurns() }
+        settlePlain()
+    }
+
+    /// Decides whether choices take the short way, after a change of what they must consider.
+    func settlePlain() {
+        let isTwoChoices = policy.algorithm == .peakEWMA || policy.algorithm == .leastRequest
+        let isPlain = isTwoChoices && probesDue.isEmpty && rampsUntil == 0
+        plainCount = isPlain ? UInt64(candidates.plainCount) : 0
     }
 
     /// Everyone's first turn is at random within its interval, so workers do not move in step.
@@ -94,10 +105,10 @@ extension EndpointSelector {
         turns = candidates.tiers.map { tier in
             TurnQueue(
                 ContiguousArray(
-                    candidates.indexes[tier.start..<tier.start + tier.count].map { index in
-                        let interval = records[Int(index)].activeLoad
+                    candidates.records[tier.start..<tier.start + tier.count].map { record in
+                        let interval = record.activeLoad
                         let due = interval * Double(bits() &>> 11) * 0x1p-53
-                        return TurnQueue.Turn(due: due, index: index)
+                        return TurnQueue.Turn(due: due, index: record.index)
                     }
                 )
             )

@@ -5,7 +5,10 @@ import Time
 
 extension OutlierDetector {
     /// One endpoint.
-    struct Row: Sendable {
+    ///
+    /// An object, so that counting a success in it changes neither an array nor the detector: the
+    /// checks for sharing and exclusive access would cost more than the count.
+    final class Row {
         enum Phase: Sendable { case healthy, ejected, probation, probing }
 
         struct Bucket: Sendable {
@@ -29,13 +32,13 @@ extension OutlierDetector {
         private var epoch: UInt64 = 0
         private var buckets = InlineArray<10, Bucket>(repeating: Bucket())
 
-        mutating func countSuccess(_ epoch: UInt64, _ slot: Int) {
+        func countSuccess(_ epoch: UInt64, _ slot: Int) {
             consecutive = 0
             if self.epoch != epoch { roll(epoch) }
             buckets[slot].successes &+= 1
         }
 
-        mutating func countFailure(_ epoch: UInt64, _ slot: Int) {
+        func countFailure(_ epoch: UInt64, _ slot: Int) {
             if consecutive < Self.consecutiveMax { consecutive += 1 }
             if self.epoch != epoch { roll(epoch) }
             buckets[slot].failures &+= 1
@@ -43,12 +46,18 @@ extension OutlierDetector {
 
         /// Forgets the buckets that have left the window when `epoch` is the current one.
         @inline(never)
-        mutating func roll(_ epoch: UInt64) {
+        func roll(_ epoch: UInt64) {
             guard epoch > self.epoch else { return }
             let count = UInt64(Self.bucketCount)
             let passed = min(epoch - self.epoch, count)
             for step in 0..<passed { buckets[Int((epoch - step) % count)] = Bucket() }
             self.epoch = epoch
+        }
+
+        /// Successes and requests of the window that ends with bucket `epoch`.
+        func sum(at epoch: UInt64) -> (successes: Int, requests: Int) {
+            roll(epoch)
+            return sum()
         }
 
         func sum() -> (successes: Int, requests: Int) {
@@ -62,7 +71,7 @@ extension OutlierDetector {
         }
 
         /// Begins anew; how often it was ejected, and why, is remembered.
-        mutating func restart(at now: MonotonicTime) {
+        func restart(at now: MonotonicTime) {
             phase = .healthy
             consecutive = 0
             until = now

@@ -19,10 +19,10 @@ public import Time
 
 /// Passive health of one cluster's endpoints, as one worker sees them.
 ///
-/// Worker-confined. Endpoints are indexes; `remap` follows a change of the list. Successes and
+/// Worker-confined; copies share what they count. Endpoints are indexes; `remap` follows a change of the list. Successes and
 /// failures are counted in buckets of a tenth of the window, so the rates speak of the last 9 to 10
 /// tenths. The time only goes forward.
-public struct OutlierDetector: Sendable {
+public struct OutlierDetector {
     /// Something that time brought about.
     public enum Change: Sendable, Hashable {
         case ejected(Int, Ejection)
@@ -54,7 +54,7 @@ public struct OutlierDetector: Sendable {
         bucketNanoseconds = policy.window.nanoseconds / UInt64(Row.bucketCount)
         consecutiveMax = policy.consecutiveFailures.map { UInt32($0) } ?? .max
         random = FastRandom(seed: seed)
-        rows = ContiguousArray(repeating: Row(), count: count)
+        rows = ContiguousArray((0..<count).map { _ in Row() })
     }
 
     /// Endpoints.
@@ -68,27 +68,20 @@ public struct OutlierDetector: Sendable {
 
     // MARK: Outcomes
 
-    /// Counts the outcome of a request that was no probe; an ejection when that was enough.
+    /// Counts a success if that takes no more than an addition; if not, `record` does.
     @inline(__always)
+    func countSuccess(_ index: Int, now: MonotonicTime) -> Bool {
+        guard now.nanoseconds < bucketEnd else { return false }
+        // Also for those set aside: looking would cost more than the count, which the return clears.
+        rows[index].countSuccess(epoch, slot)
+        return true
+    }
+
+    /// Counts the outcome of a request that was no probe; an ejection when that was enough.
     public mutating func record(
         _ index: Int,
         isFailure: Bool,
         now: MonotonicTime
-    ) -> Ejection? {
-        // One test for all that is rare keeps the usual way short.
-        if isFailure || now.nanoseconds >= bucketEnd {
-            return recordRarely(index, isFailure: isFailure, now)
-        }
-        // Also for those set aside: looking would cost more than the count, which the return clears.
-        rows[index].countSuccess(epoch, slot)
-        return nil
-    }
-
-    @inline(never)
-    private mutating func recordRarely(
-        _ index: Int,
-        isFailure: Bool,
-        _ now: MonotonicTime
     ) -> Ejection? {
         if now.nanoseconds >= bucketEnd { enterBucket(now) }
         if isFailure { return recordFailure(index, now) }
@@ -329,9 +322,8 @@ public struct OutlierDetector: Sendable {
 
     /// Successes and failures of `index` in the window.
     public func counts(_ index: Int, now: MonotonicTime) -> (successes: Int, failures: Int) {
-        var row = rows[index]
-        row.roll(max(epoch, now.nanoseconds / bucketNanoseconds))
-        let (successes, requests) = row.sum()
+        let current = max(epoch, now.nanoseconds / bucketNanoseconds)
+        let (successes, requests) = rows[index].sum(at: current)
         return (successes, requests - successes)
     }
 

@@ -161,7 +161,11 @@ import Testing
     @Test("No file of the examples is left out of these tests")
     func complete() throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: try examples()).sorted()
-        #expect(names == ["README.md", "canary", "demo", "policies", "protocols", "proxy", "scenarios"])
+        #expect(
+            names == [
+                "README.md", "canary", "demo", "policies", "protocols", "proxy", "scenarios",
+            ]
+        )
         for name in ["canary", "demo", "policies", "protocols", "scenarios/shop"] {
             let files = try FileManager.default.contentsOfDirectory(
                 atPath: try examples() + "/\(name)"

@@ -22,7 +22,7 @@ struct HealthCheckTests {
         let bench = try ProxyBench()
         let application = try bench.application()
         application.answerEach(with: good)
-        try bench.check(.http(path: "/health/deep"), [application.socketAddress])
+        try bench.check(.http(path: "/health"), [application.socketAddress])
         let first = try bench.accepted(application)
         let third = try bench.accepted(application, 3)
         try bench.loop.until { first.isOver && third.isOver }
@@ -34,7 +34,7 @@ struct HealthCheckTests {
         try bench.loop.until { open.text.hasSuffix("\r\n\r\n") }
         let host = application.socketAddress
         #expect(
-            open.text == "GET /health/deep HTTP/1.1\r\nHost: \(host)\r\n"
+            open.text == "GET /health HTTP/1.1\r\nHost: \(host)\r\n"
                 + "User-Agent: mesh-health-check\r\n\r\n"
         )
         try bench.finish()
@@ -362,8 +362,11 @@ struct HealthCheckTests {
         try bench.check(.http(path: "/"), [silent.socketAddress], timeout: .seconds(3600))
         let first = try bench.accepted(silent)
         try bench.loop.until { !first.text.isEmpty }
+        let checker = WeakBox(try bench.checker())
         try bench.apply([], [])
         try bench.loop.until { first.isOver }
+        bench.loop.settle()
+        #expect(checker.value == nil)
         try bench.check(
             .grpc(service: ""),
             [http2.application.socketAddress],
@@ -416,14 +419,21 @@ extension ProxyBench {
                 successesMin: 2
             )
         )
-        try apply([Self.service()], [cluster])
+        try apply([Self.service(protocol: `protocol` == .tcp ? .tcp : .auto)], [cluster])
     }
 
     /// What the selector makes of the checks' results.
     fileprivate func isWell(_ index: Int = 0) throws -> Bool {
+        try cluster().selector.state(index, now: loop.now).isWell
+    }
+
+    private func cluster() throws -> UpstreamCluster {
         let mesh = Mirror(reflecting: worker).descendant("mesh") as? CompiledMesh
-        let cluster = try #require(mesh?.clusters["orders"])
-        return cluster.selector.state(index, now: loop.now).isWell
+        return try #require(mesh?.clusters["orders"])
+    }
+
+    fileprivate func checker() throws -> HealthChecker {
+        try #require(Mirror(reflecting: cluster()).descendant("healthChecker") as? HealthChecker)
     }
 
     fileprivate func checks(_ result: StaticString) -> UInt64 {

@@ -142,7 +142,7 @@ struct ExplainerTests {
             let request = try #require(
                 ImaginedRequest(host: "orders", headers: [("x-user", "u\(user)")])
             )
-            let hash = try #require(CompiledStickiness(.header("x-user"))?.hash(request.head))
+            let hash = try #require(CompiledStickiness(.header("x-user")).hash(request.head))
             let explanation = Explainer(snapshot)
                 .explain(request, wall: Self.wall, now: Self.now)
             let chosen = explanation.backends.firstIndex { $0.isChosen }
