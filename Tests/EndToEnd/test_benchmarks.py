@@ -92,6 +92,13 @@ class Resilience(unittest.TestCase):
         self.assertIsNone(figures_of_trouble.out_after(
             [10 + i / 10 for i in range(100)], 10, 20, 10))
 
+    def test_who_waited_tells_of_an_endpoint_that_cannot_and_a_stall_of_all_does_not(self):
+        waits = [1, 5, *range(20, 30)]
+        outcomes = [Outcome(due, due + (0.3 if due in waits else 0.01), 200, "a")
+                    for due in range(40)]
+        self.assertEqual(figures_of_trouble.touched(outcomes, [7], True, 0.25), [1, 5])
+        self.assertEqual(figures_of_trouble.touched(outcomes, [7], False, 0.25), [7])
+
     def test_a_burst_is_the_fullest_quarter_of_a_second(self):
         moments = [1, 2, 2.1, 2.2, 2.3, 3]
         self.assertEqual(figures_of_trouble.burst(moments, 0, 9), 3)

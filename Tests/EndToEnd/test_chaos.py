@@ -21,8 +21,9 @@ WARM_UP_SECONDS, TROUBLE_SECONDS, WATCH_SECONDS = 1.5, 5.0, 2.0
 #: From the first second on.
 FAILED_SHARE_MAX = 0.01
 OUT_SECONDS_MAX, BACK_SECONDS_MAX = 2.0, 10.0
-#: The fullest quarter of a second of the endpoint that returns, over that of the busiest other.
-HERD_MAX = 1.6
+#: The fullest quarter of a second of the endpoint that returns, over that of the busiest other. Who takes
+#: the better of two asks the best of three at most four times as often as another.
+HERD_MAX = 3.0
 
 #: For failures which do not prove that nothing was done: the manifest has to ask.
 RETRY = {"attempts": 2, "conditions": ["reset", "perTryTimeout"], "statuses": [503],

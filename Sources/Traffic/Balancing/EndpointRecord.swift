@@ -42,7 +42,12 @@ final class EndpointRecord {
 
     @inline(__always)
     func start(at now: UInt64) {
-        if active == 0 { latency.settle(at: now) }
+        if active == 0 {
+            // What was not asked for long is tried again because its estimate fell; did the first
+            // answer only move the estimate, a recovered endpoint would wait once more after it.
+            if latency.isForgotten(at: now) { isMeasured = false }
+            latency.settle(at: now)
+        }
         active &+= 1
     }
 

@@ -39,6 +39,12 @@ struct LatencyEstimate {
         time = now
     }
 
+    /// It was not fed for so long that it says nothing of the endpoint any more.
+    @inline(__always)
+    func isForgotten(at now: UInt64) -> Bool {
+        now &- time > Self.fallsFasterAfter && now > time
+    }
+
     /// Goes on from `now` without having fallen.
     mutating func hold(at now: UInt64) { time = max(time, now) }
 

@@ -3,8 +3,8 @@
     python3 caller.py --port 15001 [--address 127.0.0.1] --host orders --rate 300 [--seconds 10]
 
 Prints a line for each request as it ends: when it was due, when it ended (both on the clock that all
-processes of a machine share), its status or 0, who served it or what went wrong. Ends after `--seconds`,
-or when its standard input ends, and waits for what is under way.
+processes of a machine share), its status or 0, who served it or what went wrong. Ends after
+`--seconds`, or when its standard input ends, and waits for what is under way.
 """
 
 import argparse

@@ -43,8 +43,9 @@ class Result:
     failed: int
     #: Of those that were due a second after the trouble began, or later.
     failed_later: int
-    #: Requests sent upstream for each received, while the trouble lasted.
-    upstream: float
+    #: Requests sent upstream for each received, while the trouble lasted; None where an endpoint could
+    #: not tell.
+    upstream: Optional[float]
     p50_ms: float
     p99_ms: float
     #: The same after it ended.
@@ -86,7 +87,7 @@ class _Watch:
 
 
 def run(kind, scenario, directory, machines=None):
-    """The result of this proxy in this scenario; `machines` are those of the endpoints and the proxy's."""
+    """The result of this proxy in this scenario; `machines` are for the endpoints and the proxy."""
     *places, home = machines or [None] * (ENDPOINTS + 1)
     endpoints = [Endpoint(f"e{index}", machine=place) for index, place in enumerate(places)]
     contender = caller = None
@@ -136,7 +137,7 @@ def _result(outcomes, endpoints, scenario, began, ended, out_at):
     return Result(
         requests=len(outcomes), failed=len(failures),
         failed_later=sum(failure.due >= began + 1 for failure in failures),
-        upstream=sent / len(during),
+        upstream=None if scenario.trouble and scenario.trouble.is_blind else sent / len(during),
         p50_ms=1000 * figures.percentile([o.latency for o in during], 0.5),
         p99_ms=1000 * figures.percentile([o.latency for o in during], 0.99),
         p99_after_ms=1000 * figures.percentile([o.latency for o in after], 0.99),

@@ -1,6 +1,7 @@
 """What follows from the outcomes of a caller and the arrivals at an endpoint. Times are monotonic."""
 
 import bisect
+import itertools
 
 #: The window of a share, and what of its fair part an endpoint gets in it when it counts as back.
 WINDOW_SECONDS = 1.0
@@ -9,6 +10,8 @@ BACK_SHARE = 0.5
 OUT_SHARE = 0.15
 #: The window of a burst.
 BURST_SECONDS = 0.25
+#: So many slow ones in a row are a stall of the machine: one endpoint of three is not met each time.
+STALL_REQUESTS = 8
 
 
 def between(outcomes, start, end=float("inf")):
@@ -36,7 +39,13 @@ def touched(outcomes, arrivals, is_blind, slow_seconds):
     """When requests were spent on the endpoint in trouble: what it saw, or else who waited for it."""
     if not is_blind:
         return sorted(arrivals)
-    return sorted(o.due for o in outcomes if o.failed or o.latency >= slow_seconds)
+    found = []
+    for is_slow, row in itertools.groupby(
+            sorted(outcomes), lambda o: o.failed or o.latency >= slow_seconds):
+        row = list(row)
+        if is_slow and len(row) < STALL_REQUESTS:
+            found += [outcome.due for outcome in row]
+    return found
 
 
 def back_after(moments, since, fair_rate):

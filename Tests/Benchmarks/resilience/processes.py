@@ -61,10 +61,19 @@ class Endpoint:
 
     def start(self):
         """Starts it, again after `kill`."""
+        self.launch()
+        self._wait_until_listening()
+
+    def launch(self):
+        """Starts it and does not wait until it listens."""
         self._process = _start("endpoint.py", [
             "--name", self.name, "--address", self.address, "--port", str(self.port),
             "--latency", str(self._latency)], self._wrapper)
+        self._is_listening = False
+
+    def _wait_until_listening(self):
         self.port = int(self._answer().split()[1])
+        self._is_listening = True
 
     def mode(self, name):
         """How it answers from now on."""
@@ -93,6 +102,8 @@ class Endpoint:
             self._process.communicate()
 
     def _tell(self, line):
+        if not self._is_listening:
+            self._wait_until_listening()
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
         answer = self._answer()

@@ -41,8 +41,10 @@ def rows(samples, subject):
                    for proxy, rounds in by_proxy.items()}
         others = [values for proxy, values in medians.items() if proxy != subject]
         for proxy, values in medians.items():
-            worse = [f[0] for f in _FIGURES if proxy == subject
-                     and any(is_worse(values[f[0]], other[f[0]], f[0]) for other in others)]
+            worse = [f[0] for f in _FIGURES if proxy == subject and any(
+                is_worse(values[f[0]], other[f[0]], f[0]) for other in others
+                # Who never let go of an endpoint need not come back to it.
+                if f[0] != "back_seconds" or other["out_seconds"] is not None)]
             found.append((scenario, proxy, values, worse))
     return found
 
@@ -58,7 +60,8 @@ def markdown(samples, subject, about):
         cells = []
         for figure, _, form, *_ in _FIGURES:
             value = values[figure]
-            if figure in ("out_seconds", "back_seconds", "herd") and not is_one:
+            if value is None and figure not in ("out_seconds", "back_seconds") or (
+                    figure in ("out_seconds", "back_seconds", "herd") and not is_one):
                 text = ""
             else:
                 text = _NEVER if value is None else form.format(value)

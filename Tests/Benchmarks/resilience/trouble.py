@@ -36,7 +36,7 @@ def _join(endpoint):
     endpoint.machine.run("nft", "delete", "table", "inet", "hole")
 
 
-KILLED = Trouble("killed", lambda endpoint: endpoint.kill(), lambda endpoint: endpoint.start(),
+KILLED = Trouble("killed", lambda endpoint: endpoint.kill(), lambda endpoint: endpoint.launch(),
                  is_blind=True)
 STOPPED = Trouble("stopped", lambda endpoint: endpoint.pause(), lambda endpoint: endpoint.resume(),
                   is_blind=True)

@@ -78,6 +78,19 @@ struct LatencyEstimateTests {
         #expect(record.expectedLatency(at: 110 * Self.second) < 2e6)
     }
 
+    @Test("an endpoint that was not asked for long is judged by its first answer alone")
+    func firstAnswerAfterPause() {
+        let record = EndpointRecord(id: 0, now: 0)
+        record.start(at: 0)
+        record.finish(.success, 250_000_000, at: 250_000_000)
+        record.start(at: 7_000_000_000)
+        record.finish(.success, 5_000_000, at: 7_005_000_000)
+        #expect(record.latency.held == 5_000_000)
+        record.start(at: 7_100_000_000)
+        record.finish(.success, 4_000_000, at: 7_104_000_000)
+        #expect(record.latency.held > 4_900_000)
+    }
+
     @Test("absurd latencies are taken for very long ones")
     func absurd() {
         let record = EndpointRecord(id: 1, now: 0)
