@@ -160,7 +160,7 @@ import Testing
                     + "gateway.networking.k8s.io/v1, mesh.internal/v1)",
                 #"a.yaml:2:7: kind: unknown value: "Pod" (allowed: one of Mesh, Service, "#
                     + "Workload, HTTPRoute, GRPCRoute, "
-                    + "TrafficPolicy, FaultPolicy)"
+                    + "TrafficPolicy, FaultPolicy, Canary)"
             ),
             Bad(
                 "kind of another group",
