@@ -49,11 +49,10 @@ extension AdminExplanation {
     }
 
     private var version: String {
-        guard let version = story.version else { return "none yet" }
-        if let currentVersion, currentVersion != version {
-            return "\(version); it is \(currentVersion) now, so its decisions cannot be told"
+        guard let currentVersion, currentVersion != story.version else {
+            return "\(story.version)"
         }
-        return "\(version)"
+        return "\(story.version); it is \(currentVersion) now, so its decisions cannot be told"
     }
 
     /// The same as JSON.
@@ -76,7 +75,7 @@ extension AdminExplanation {
             ("direction", .string("\(key.direction.label)")), ("service", .string(key.service)),
             ("route", .string(key.route)), ("cluster", .string(key.cluster)),
             ("peer", .string(key.peer)), ("worker", .integer(worker)),
-            ("version", story.version.map { .integer($0) } ?? .null),
+            ("version", .integer(story.version)),
             ("currentVersion", currentVersion.map { .integer($0) } ?? .null),
             ("decisions", decisions),
         ]

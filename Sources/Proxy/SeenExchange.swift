@@ -17,7 +17,7 @@ public struct SeenExchange: Sendable {
 
     /// The decisions on it, when `snapshot` is what it was routed by.
     public func decisions(by snapshot: MeshSnapshot, wall: WallTime) -> Explanation? {
-        if let version = story.version, version != snapshot.version { return nil }
+        guard story.version == snapshot.version else { return nil }
         guard
             let request = ImaginedRequest(
                 method: story.method,

@@ -619,12 +619,12 @@ final class Exchange: AttemptReceiver {
         switch decision {
         case .retry(let wait):
             worker.metrics.add(.retries, direction, label: label)
-            noteAttemptEnded(label)
+            noteAttemptEnded(kind, label)
             details?.retries(afterNanoseconds: wait)
             return wait
         case .refused(let refusal):
             worker.metrics.add(.retriesRefused, direction, label: refusal.label)
-            noteAttemptEnded(label)
+            noteAttemptEnded(kind, label)
             details?.retryRefused(
                 refusal.label,
                 budgetLeft: target?.cluster.budget?.left(now: worker.loop.now)
@@ -686,11 +686,15 @@ final class Exchange: AttemptReceiver {
     }
 
     /// The first attempt is noted when it turns out not to be the only one.
-    private func noteAttemptEnded(_ label: StaticString) {
+    private func noteAttemptEnded(_ kind: AttemptFailure, _ label: StaticString) {
         let number =
             attemptNumber
             ?? notes().attemptStarted(pool?.addressText ?? "", at: attemptStartedAt)
-        details?.attemptEnded(number, failure: label, at: worker.loop.now)
+        if case .response(let status) = kind {
+            details?.attemptEnded(number, status: status, at: worker.loop.now)
+        } else {
+            details?.attemptEnded(number, failure: label, at: worker.loop.now)
+        }
     }
 
     // MARK: Copies

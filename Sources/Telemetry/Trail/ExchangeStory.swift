@@ -38,8 +38,8 @@ public struct ExchangeStory: Sendable, Equatable {
     public var durationNanoseconds: UInt64
     /// From its beginning to its deadline; nil: it had none.
     public var limitNanoseconds: UInt64?
-    /// Version of the configuration it was judged by; nil when there was none.
-    public var version: UInt64?
+    /// Version of the configuration it was judged by; 0: a static file's, or none yet.
+    public var version: UInt64
     /// The route's place among its service's; nil when none was taken.
     public var route: Int?
     /// What it was counted as.
@@ -73,7 +73,7 @@ public struct ExchangeStory: Sendable, Equatable {
         limitNanoseconds =
             record.deadline == .max
             ? nil : MonotonicTime(nanoseconds: record.deadline).nanoseconds(since: started)
-        version = record.route < 0 && record.version == 0 ? nil : record.version
+        version = record.version
         route = record.route < 0 ? nil : Int(record.route)
         series = record.series?.key ?? .other(.outbound)
         status = Int(record.status)

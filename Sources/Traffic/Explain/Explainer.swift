@@ -36,7 +36,8 @@ public struct Explainer {
         }
         explanation.service = service.name
         let table = RouteTable(service.routes)
-        let taken = observed.map(\.route) ?? table.match(head)
+        // One that was refused before it had a backend is told by what is kept of it.
+        let taken = observed?.route ?? table.match(head)
         tellRoutes(service, table, head, request, taken, &explanation)
         guard let taken, service.routes.indices.contains(taken) else {
             explanation.denial =
@@ -236,7 +237,10 @@ public struct Explainer {
         var chosen: Int? = route.backends.count == 1 ? 0 : nil
         if let observed {
             chosen = route.backends.firstIndex { $0.cluster == observed.cluster }
-            explanation.split = route.backends.count > 1 ? "it went to \(observed.cluster)" : ""
+            if route.backends.count > 1 {
+                explanation.split =
+                    chosen == nil ? "it went to none" : "it went to \(observed.cluster)"
+            }
         } else if route.backends.count > 1 {
             let schedule = SplitSchedule(weights: route.backends.map(\.weight))
             if let stickiness = route.stickiness,

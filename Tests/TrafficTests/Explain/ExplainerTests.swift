@@ -280,6 +280,21 @@ struct ExplainerTests {
         #expect(known.endpoints.map(\.address) == ["10.0.0.9:80"])
     }
 
+    @Test("a request that was refused before it had a backend is told its route all the same")
+    func refused() throws {
+        let seen = ObservedExchange(service: "unknown", route: nil, cluster: "", clusters: [:])
+        let explanation = try explain(
+            try snapshot(routes: [canary, posts, split, rest]),
+            observed: seen
+        )
+        #expect(explanation.service == "orders.default" && explanation.denial == nil)
+        #expect(explanation.takenRoute?.index == 2)
+        #expect(explanation.backends.allSatisfy { !$0.isChosen })
+        #expect(explanation.split == "it went to none")
+        let none = try explain(try snapshot(routes: [canary]), observed: seen)
+        #expect(none.denial?.hasPrefix("no route") == true)
+    }
+
     @Test("a service of ten thousand routes is told in short")
     func manyRoutes() throws {
         let routes = (0..<10_000).map { index in
