@@ -172,7 +172,8 @@ struct NamedEndpointTests {
         )
         world.server.addresses = world.addresses
         try world.waitUntilResolved(world.addresses)
-        for _ in world.applications {
+        // Turns begin anywhere once the list has changed: in three, each has had one.
+        for _ in 0..<3 {
             try bench.exchange(
                 caller,
                 get,

@@ -109,16 +109,14 @@ struct LocalReply {
                     503,
                     "connect_failed",
                     .upstreamConnectFailure,
-                    "No connection to the service could be made.",
-                    retryAfterSeconds: 1
+                    "No connection to the service could be made."
                 )
             case .connectTimeout:
                 .init(
                     503,
                     "connect_timeout",
                     .upstreamConnectTimeout,
-                    "No connection to the service could be made in time.",
-                    retryAfterSeconds: 1
+                    "No connection to the service could be made in time."
                 )
             case .upstreamTLS:
                 .init(
@@ -146,8 +144,7 @@ struct LocalReply {
                     503,
                     "upstream_refused",
                     .upstreamReset,
-                    "The service refused the request without looking at it.",
-                    retryAfterSeconds: 1
+                    "The service refused the request without looking at it."
                 )
             case .upstreamProtocol:
                 .init(

@@ -52,7 +52,8 @@ final class CompiledRoute: ExchangeRoute {
                 gate: RouteGate(
                     faults: route.faults,
                     limits: route.rateLimits,
-                    scope: "\(service)/\(route.name)",
+                    // Of one name is one limit, whichever of the service's routes has it.
+                    scope: service,
                     shared: worker.shared
                 ),
                 filters: CompiledFilters(route, port: port),
