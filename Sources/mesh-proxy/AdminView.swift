@@ -5,7 +5,6 @@ import MeshModel
 import Proxy
 import TLS
 import Telemetry
-import Traffic
 import Time
 import Traffic
 

@@ -91,7 +91,8 @@ public enum Deadline {
     /// `mesh-timeout`.
     ///
     /// `scratch` is cleared and used, here and below.
-    public static func writeRest(_ nanoseconds: UInt64, to fields: FieldBlock, scratch: ByteBuffer) {
+    public static func writeRest(_ nanoseconds: UInt64, to fields: FieldBlock, scratch: ByteBuffer)
+    {
         let name: FieldName = fields.contains(.grpcTimeout) ? .grpcTimeout : .meshTimeout
         fields.removeAll(in: names)
         scratch.clear()
