@@ -99,7 +99,7 @@ class Distribution(ControllerCase):
                 "bad range": good.replace("weight: 100", "weight: -1"),
                 "dangling reference": good.replace("name: inventory-v2", "name: nowhere"),
                 "not supported": good.replace(
-                    "  rules:\n    - ", "  rules:\n    - retry:\n        attempts: 3\n      ")}.items():
+                    "  rules:\n    - ", "  hostnames: [orders.example]\n  rules:\n    - ")}.items():
             with self.subTest(name):
                 log = len(mesh.controller.log)
                 mesh.save("routes.yaml", bad)

@@ -210,14 +210,14 @@ class Leaving(EndToEndCase):
 
 
 class NoFailureOfAnEndpoint(EndToEndCase):
-    def _ask(self, status, *fields):
+    def _ask(self, status, *fields, **cluster):
         """What 300 requests become when one endpoint of three always answers this."""
         odd = self.app(lambda exchange: (exchange.read_body(), exchange.reply(
             status, b"odd", *fields)))
         good = [self.app(named("good")) for _ in range(2)]
         proxy = self.outbound_proxy(
             [snapshots.service("orders", [snapshots.route("orders", "o")])],
-            [snapshots.cluster("o", odd.port, *(app.port for app in good))])
+            [snapshots.cluster("o", odd.port, *(app.port for app in good), **cluster)])
         seen = collections.Counter()
         with RawClient(proxy.port("outbound")) as client:
             for _ in range(300):
@@ -226,9 +226,9 @@ class NoFailureOfAnEndpoint(EndToEndCase):
         return seen
 
     def test_a_404_is_the_application_s_answer(self):
-        seen = self._ask(404)
-        self.assertGreater(seen[404], 30)
-        self.assertEqual(300, seen[404] + seen[200])
+        # In turn, as one slow answer on a busy machine would make the endpoint a seldom choice.
+        seen = self._ask(404, balancing={"algorithm": "roundRobin"})
+        self.assertEqual({404: 100, 200: 200}, seen)
 
     def test_a_429_is_asked_less_and_never_set_aside(self):
         seen = self._ask(429, "Retry-After: 1")
