@@ -118,12 +118,20 @@ public struct Explainer {
                 + ", not at \(request.port ?? 0)"
         case .unknown:
             explanation.denial =
-                "unknown service: no service of this workload is called \(request.host)"
+                "unknown service: the workload calls none by \(request.host)\(knownHosts)"
             if snapshot.unknownDestinations == .pass {
                 explanation.denial? += "; an intercepted one passes to where it was meant to go"
             }
         }
         return nil
+    }
+
+    /// The first name of each service, as long as that is a help.
+    private var knownHosts: String {
+        let names = unique(snapshot.services.compactMap(\.hosts.first))
+        guard !names.isEmpty else { return "; it calls none at all" }
+        let rest = names.count > Explainer.namesMax ? " and others" : ""
+        return "; it calls \(names.prefix(Explainer.namesMax).joined(separator: ", "))\(rest)"
     }
 
     private func tellRoutes(
@@ -360,6 +368,8 @@ public struct Explainer {
 
     /// Routes told one by one; a service may have ten thousand.
     static let routesMax = 50
+    /// Services named where one is not known.
+    static let namesMax = 20
     /// Endpoints of a cluster told.
     static let endpointsMax = 200
 }
