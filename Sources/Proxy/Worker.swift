@@ -123,6 +123,7 @@ public final class Worker {
     private var runningExchanges = 0
     private var runningTunnels = 0
     private var overload: OverloadDetector?
+    private var isShedding = false
     private var overloadTurn: UInt64 = 0
     private var ownAddresses: [SocketAddress] = []
     /// Servers that were seen to speak first.
@@ -390,13 +391,14 @@ public final class Worker {
     }
 
     /// Whether the last turn took so long that shedding is to be asked about.
-    var isLate: Bool { loop.lastTurnNanoseconds > 0 || overload?.level ?? 0 > 0 }
+    var isLate: Bool { loop.lastTurnNanoseconds > 0 || isShedding }
 
     /// Whether a request of this priority is refused for the sake of more important ones.
     func sheds(_ priority: Priority, _ direction: Direction) -> Bool {
         if overloadTurn != loop.turns {
             overloadTurn = loop.turns
             overload?.turn(waitedNanoseconds: loop.lastTurnNanoseconds, now: loop.now)
+            isShedding = overload?.level ?? 0 > 0
         }
         guard overload?.sheds(priority) ?? false else { return false }
         metrics.add(.shed, direction, label: priority.label)

@@ -31,6 +31,7 @@ final class UpstreamCluster: TimerTarget {
     /// What all workers may spend on retries; nil: no bound but attempts.
     let budget: SharedRetryBudget?
     private var adaptiveLimit: AdaptiveLimit?
+    private let isAdaptive: Bool
     private let hashSource: CompiledHashSource?
     /// The cluster of a later snapshot that has taken its endpoints over.
     private var successor: UpstreamCluster?
@@ -68,6 +69,7 @@ final class UpstreamCluster: TimerTarget {
             worker.shared.budget("\(direction.label)/\(cluster.name)", $0)
         }
         hashSource = cluster.balancing.hash.map { CompiledHashSource($0) }
+        isAdaptive = cluster.adaptiveConcurrency != nil
         adaptiveLimit = cluster.adaptiveConcurrency.map { AdaptiveLimit($0) }
         let keeps = previous?.cluster.security == cluster.security
         leavesVersionToCaller = cluster.security == .plaintext && cluster.protocol == .auto
@@ -244,7 +246,7 @@ final class UpstreamCluster: TimerTarget {
         runningRequests += 1
         budget?.deposit(worker: worker.index, now: worker.loop.now)
         guard runningRequests > cluster.limits.requests else {
-            return runningRequests <= adaptiveLimit?.limit ?? .max
+            return !isAdaptive || runningRequests <= adaptiveLimit?.limit ?? .max
         }
         return false
     }
@@ -293,7 +295,7 @@ final class UpstreamCluster: TimerTarget {
             now: now
         )
         // What failed fast or was given up says nothing of how long work takes.
-        if adaptiveLimit != nil, outcome != .neutral {
+        if isAdaptive, outcome != .neutral {
             adaptiveLimit?.sample(
                 latencyNanoseconds: latencyNanoseconds,
                 active: runningRequests,
@@ -304,7 +306,8 @@ final class UpstreamCluster: TimerTarget {
         if let event {
             note(event)
             armHealthTimer()
-        } else if !healthTimer.isArmed {
+        } else if outcome == .failure, !healthTimer.isArmed {
+            // Successes make nothing due.
             armHealthTimer()
         }
     }
