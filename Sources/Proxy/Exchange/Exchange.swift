@@ -399,10 +399,10 @@ final class Exchange: AttemptReceiver {
         worker.random = random
         switch verdict {
         case .pass: take(route)
-        case .limited(let name, let verdict):
+        case .limited(let limiter, let verdict):
             worker.metrics.add(.rateLimited, direction)
-            noteDenied(by: "rate_limit", name)
-            fail(.rateLimited(verdict))
+            noteDenied(by: "rate_limit", limiter.policy.name)
+            fail(.rateLimited(verdict, by: limiter))
         case .abort(let abort): inject(abort)
         case .delay(let nanoseconds, let abort):
             noteDenied(by: "fault_delay")
@@ -821,6 +821,9 @@ final class Exchange: AttemptReceiver {
         response.fields.append(.contentType, "application/problem+json")
         if let seconds = reply.retryAfterSeconds {
             response.fields.append(.retryAfter, decimal: seconds)
+        }
+        if case .rateLimited(let verdict, let limiter) = failure {
+            RateLimitFields.append(verdict, of: limiter, to: response.fields, worker.filterScratch)
         }
         policies.filters?.change(response, for: head, cookie: cookie, worker)
         responseBytes = UInt64(body.count)

@@ -55,7 +55,7 @@ enum Failure: Error {
     /// One attempt took longer than it may.
     case perTryTimeout
     /// A rate limit of the route or the service has no room.
-    case rateLimited(RateLimitVerdict)
+    case rateLimited(RateLimitVerdict, by: SharedRateLimiter)
     /// The worker is too late with what it has.
     case shed
     /// Made on purpose.

@@ -188,7 +188,7 @@ struct LocalReply {
                     .requestTimeout,
                     "No attempt was answered within the time limit of one attempt."
                 )
-            case .rateLimited(let verdict):
+            case .rateLimited(let verdict, _):
                 .init(
                     429,
                     "rate_limited",

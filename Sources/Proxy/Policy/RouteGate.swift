@@ -13,12 +13,10 @@ final class RouteGate {
         /// Goes on after a wait.
         case delay(nanoseconds: UInt64, abort: Fault.Abort?)
         case abort(Fault.Abort)
-        /// By the limit of this name.
-        case limited(String, RateLimitVerdict)
+        case limited(SharedRateLimiter, RateLimitVerdict)
     }
 
     private struct Limit {
-        let name: String
         let matcher: RequestMatcher
         let key: RateLimit.Key
         /// Of a key that names a field.
@@ -45,7 +43,6 @@ final class RouteGate {
                 var field: ContiguousArray<UInt8> = []
                 if case .header(let name) = limit.key { field = ContiguousArray(name.utf8) }
                 return Limit(
-                    name: limit.name,
                     matcher: RequestMatcher(limit.matches),
                     key: limit.key,
                     field: field,
@@ -64,7 +61,7 @@ final class RouteGate {
     ) -> Verdict {
         for index in limits.indices where limits[index].matcher.matches(head) {
             let verdict = take(index, head, caller, now)
-            guard verdict.isAllowed else { return .limited(limits[index].name, verdict) }
+            guard verdict.isAllowed else { return .limited(limits[index].limiter, verdict) }
         }
         guard let faults else { return .pass }
         let decision = faults.decide(head, random: &random)
