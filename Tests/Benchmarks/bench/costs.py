@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from . import machine
 from .machine import Failed
-from .path import Path, Site
+from .path import ADDRESSES, Path, Site
 from .proxies import Absent, MeshProxy, Proxy, Seat
 from .proxies.proxy import find_program
 from .scenarios import CALL_BODY, SCENARIOS, Scenario
@@ -49,17 +49,31 @@ class Cost:
     allocated_bytes: float
 
 
+@dataclass(frozen=True)
+class PolicyCost:
+    """Instructions per request, libraries included, with all default policies and without any."""
+
+    with_all: float
+    without: float
+
+    @property
+    def share(self) -> float:
+        return self.with_all / self.without - 1
+
+
 class _Observed(Proxy):
     """Ours, with one role of it started by another command."""
 
     name = MeshProxy.name
     ready_line = MeshProxy.ready_line
 
-    def __init__(self, role: str, prefix: list[str], binary: pathlib.Path):
+    def __init__(self, role: str, prefix: list[str], binary: pathlib.Path,
+                 has_policies: bool = True):
         self._role, self._prefix, self._binary = role, prefix, binary
+        self._proxy = MeshProxy(has_policies)
 
     def command(self, seat: Seat) -> list[str]:
-        argv = MeshProxy().command(seat)
+        argv = self._proxy.command(seat)
         return [*self._prefix, str(self._binary), *argv[1:]] if seat.role == self._role else argv
 
 
@@ -80,6 +94,13 @@ class CostMeter:
     def cost(self, scenario: Scenario, role: str) -> Cost:
         return Cost(*self._instructions(scenario, role), *self._allocations(scenario, role))
 
+    def policies(self, scenario: Scenario, role: str) -> PolicyCost:
+        """What the default policies add, where there are endpoints to choose from."""
+        endpoints = 1 if role == "inbound" else len(ADDRESSES)
+        with_all, without = (self._instructions(scenario, role, endpoints, has_policies)[0]
+                             for has_policies in (True, False))
+        return PolicyCost(with_all, without)
+
     def _ask(self, scenario: Scenario, path: Path, count: int):
         argv = [self._load, "--port", str(path.entry), "--path", scenario.path,
                 "--requests", str(count)]
@@ -91,12 +112,14 @@ class CostMeter:
 
     # -------------------------------------------------------------- instructions
 
-    def _instructions(self, scenario: Scenario, role: str) -> tuple[float, float]:
-        out = self._directory / f"{scenario.name}-{role}.callgrind"
+    def _instructions(self, scenario: Scenario, role: str, endpoints: int = 1,
+                      has_policies: bool = True) -> tuple[float, float]:
+        out = self._directory / f"{scenario.name}-{role}-{endpoints}-{has_policies}.callgrind"
         proxy = _Observed(role, ["valgrind", "--tool=callgrind", "--instr-atstart=no",
-                                 f"--callgrind-out-file={out}"], self._binary)
+                                 f"--callgrind-out-file={out}"], self._binary, has_policies)
         # Under valgrind, and beside other such runs, a start takes many times as long.
-        with self._site.path(proxy, scenario, start_seconds_max=120) as path:
+        with self._site.path(proxy, scenario, start_seconds_max=120,
+                             endpoints=endpoints) as path:
             pid = path.servers[role].processes()[0]
             self._ask(scenario, path, WARM_UP_REQUESTS)
             _command(pid, "instrumentation", "on")

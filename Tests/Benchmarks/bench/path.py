@@ -14,6 +14,8 @@ from .proxies.proxy import find_program, user_name
 from .scenarios import CALL_PATH, HUGE_BODY, HUGE_PATH, LARGE_BODY, SMALL_BODY, Scenario
 
 DIRECT = "direct"
+# Of the backend in HTTP/1.1 and of inbound proxies, where an endpoint more is one of these.
+ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 
 
 class Path:
@@ -55,6 +57,7 @@ class Site:
         with (d / HUGE_PATH.lstrip("/")).open("wb") as huge:
             huge.truncate(HUGE_BODY)  # a hole: it takes no room and no disk
         port = Ports.take()
+        listen = "\n".join(f"        listen {address}:{port} backlog=4096;" for address in ADDRESSES)
         temporary = "\n".join(f"    {kind}_temp_path {d}/{kind};" for kind in
                               ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         (d / "nginx.conf").write_text(f"""
@@ -72,7 +75,7 @@ http {{
     keepalive_timeout 3600s;
     keepalive_requests 1000000000;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+{listen}
         default_type application/octet-stream;
         location / {{ return 200 "{'x' * SMALL_BODY}"; }}
         location = /large {{ root {d}; }}
@@ -104,19 +107,24 @@ http {{
 
     @contextlib.contextmanager
     def path(self, proxy: Optional[Proxy], scenario: Scenario, callee: str = "callee",
-             start_seconds_max: float = 15) -> Iterator[Path]:
-        """The proxies of the scenario as fresh processes; without a proxy the backend itself."""
+             start_seconds_max: float = 15, endpoints: int = 1) -> Iterator[Path]:
+        """The proxies of the scenario as fresh processes; without a proxy the backend itself.
+
+        `endpoints`: addresses of the upstream that a plain or outbound proxy knows.
+        """
         backend_port = self._backends[scenario.origin][1]
         made = Path(backend_port, start_seconds_max)
         try:
             if proxy is not None and scenario.hop is None:
-                self._add(made, proxy, "plain", scenario.caller, scenario.origin, backend_port)
+                self._add(made, proxy, "plain", scenario.caller, scenario.origin, backend_port,
+                          endpoints=endpoints)
             elif proxy is not None:
                 hop = scenario.hop + "tls"
                 self._add(made, proxy, "inbound", hop, scenario.origin, backend_port, callee)
                 made.inbound_port = made.entry
                 if scenario.kind not in ("idle", "handshakes"):
-                    self._add(made, proxy, "outbound", scenario.caller, hop, made.entry)
+                    self._add(made, proxy, "outbound", scenario.caller, hop, made.entry,
+                              endpoints=endpoints)
             yield made
         finally:
             made.stop()
@@ -132,12 +140,13 @@ http {{
             made.stop()
 
     def _add(self, made: Path, proxy: Proxy, role: str, listen: str, upstream: str,
-             upstream_port: int, callee: str = "callee"):
+             upstream_port: int, callee: str = "callee", endpoints: int = 1):
         directory = self._directory / f"{next(self._started)}-{proxy.name}-{role}"
         directory.mkdir()
         own, peer = (callee, "caller") if role == "inbound" else ("caller", "callee")
         seat = Seat(role, listen, upstream, Ports.take(), upstream_port, self.identity(own),
-                    self.identity(peer), directory, self._connections_max)
+                    self.identity(peer), directory, self._connections_max,
+                    ADDRESSES[:endpoints])
         server = Server(f"{proxy.name} ({role})", proxy.command(seat), directory / "log")
         made.servers[role] = server
         server.wait_until_listening(seat.listen_port, proxy.ready_line, made.start_seconds_max)

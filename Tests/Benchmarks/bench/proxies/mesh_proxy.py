@@ -10,6 +10,13 @@ from .proxy import ALL, Absent, Proxy, Seat, first_line
 
 _ROOT = pathlib.Path(__file__).resolve().parents[4]
 _LIMITS = {"connections": 100_000, "pendingRequests": 100_000, "requests": 100_000}
+# What every policy is that can be switched off, and what the others are when they decide least.
+_NO_POLICIES = {
+    "mesh": {"loadShedding": "none"},
+    "route": {"retry": {"attempts": 0}},
+    "cluster": {"balancing": {"algorithm": "leastRequest", "locality": "none"},
+                "outlierDetection": "none", "retryBudget": "none"},
+}
 
 
 def binary() -> str:
@@ -23,6 +30,9 @@ class MeshProxy(Proxy):
     scenarios = ALL
     ready_line = '"message":"ready"'
 
+    def __init__(self, has_policies: bool = True):
+        self._has_policies = has_policies
+
     def version(self) -> str:
         if not os.access(binary(), os.X_OK):
             raise Absent(f"{binary()} is not built: run deploy/build-proxy")
@@ -30,20 +40,24 @@ class MeshProxy(Proxy):
 
     def command(self, seat: Seat) -> list[str]:
         file = seat.directory / "mesh-proxy.json"
-        file.write_text(json.dumps(configuration(seat), indent=1))
+        file.write_text(json.dumps(configuration(seat, self._has_policies), indent=1))
         return [binary(), "run", "--config", str(file)]
 
 
-def configuration(seat: Seat) -> dict:
-    """The proxy's configuration for a seat."""
-    listen = {"address": "127.0.0.1", "port": seat.listen_port}
+def configuration(seat: Seat, has_policies: bool = True) -> dict:
+    """The proxy's configuration for a seat: with the defaults of all policies, or without any."""
+    # All of 127.0.0.0/8 is this machine: a peer may know several addresses of it.
+    listen = {"address": "0.0.0.0" if seat.role == "inbound" else "127.0.0.1",
+              "port": seat.listen_port}
     upstream = {"address": "127.0.0.1", "port": seat.upstream_port}
+    none = {} if has_policies else _NO_POLICIES
     mesh = {
         "trustDomain": seat.own.uri.split("/")[2],
         "workload": seat.own.uri,
         "inbound": {"name": "backend", "limits": _LIMITS, "protocol": _protocol(seat.upstream)},
         "services": [],
         "clusters": [],
+        **none.get("mesh", {}),
     }
     whole = {
         "workers": 1,
@@ -66,12 +80,15 @@ def configuration(seat: Seat) -> dict:
     is_mutual = seat.upstream.endswith("tls")
     mesh["services"] = [{
         "name": "backend", "hosts": ["127.0.0.1", "localhost"], "port": seat.listen_port,
-        "routes": [{"name": "backend", "backends": [{"cluster": "backend", "weight": 1}]}],
+        "routes": [{"name": "backend", "backends": [{"cluster": "backend", "weight": 1}],
+                    **none.get("route", {})}],
     }]
     mesh["clusters"] = [{
-        "name": "backend", "limits": _LIMITS, "endpoints": [{"address": upstream}],
-        "protocol": _protocol(seat.upstream),
+        "name": "backend", "limits": _LIMITS, "protocol": _protocol(seat.upstream),
+        "endpoints": [{"address": {"address": address, "port": seat.upstream_port}}
+                      for address in seat.upstream_addresses],
         "security": {"mutual": [seat.peer.uri]} if is_mutual else "plaintext",
+        **none.get("cluster", {}),
     }]
     return whole
 

@@ -21,6 +21,7 @@ class Seat:
 
     `listen` and `upstream` are `h1`, `h2` (both plain, h2 with prior knowledge), `h1tls` or `h2tls`
     (mutual TLS, protocol by ALPN). `own` and `peer` are the identities of the two ends of that hop.
+    Upstream is one address or several that lead to the same program.
     """
 
     role: str
@@ -32,6 +33,7 @@ class Seat:
     peer: Identity
     directory: pathlib.Path
     connections_max: int
+    upstream_addresses: tuple[str, ...] = ("127.0.0.1",)
 
 
 class Proxy:
