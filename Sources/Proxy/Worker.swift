@@ -317,6 +317,14 @@ public final class Worker {
 
     // MARK: For connections and exchanges
 
+    /// Random bits; by way of a copy, as a generator lent from this object costs a check each time.
+    func nextRandom() -> UInt64 {
+        var generator = random
+        let bits = generator.next()
+        random = generator
+        return bits
+    }
+
     var connectionCount: Int { connections.count }
 
     /// Each listener has the bound for itself: peers cannot keep the application from calling out.

@@ -76,10 +76,8 @@ final class Exchange: AttemptReceiver {
     private var attemptLatency: UInt64?
     /// A layer above repeats this request: only what is always safe is repeated here.
     private(set) var isOwnedAbove = false
-    /// What an explanation tells beyond what every exchange has; nil in most.
-    private var details: ExchangeDetails?
-    /// The running attempt's number in `details`; nil when it is not noted there.
-    private var attemptNumber: Int?
+    /// What an explanation tells beyond what every exchange has.
+    private let notes: ExchangeNotes
     private var usesFallback = false
     /// What keeps the caller at its backend from now on.
     private var cookie: CompiledStickiness.Cookie?
@@ -116,7 +114,10 @@ final class Exchange: AttemptReceiver {
         self.downstream = downstream
         self.head = head
         policies = worker.passThroughPolicies
-        trace = TraceContext.adopt(from: head.fields, generator: &worker.random)
+        notes = ExchangeNotes(trail: worker.trail)
+        var random = worker.random
+        trace = TraceContext.adopt(from: head.fields, generator: &random)
+        worker.random = random
         super.init()
     }
 
@@ -151,10 +152,7 @@ final class Exchange: AttemptReceiver {
         requestEnded = head.bodyLength.isEmpty
         state = .waiting
         worker.exchangeStarted(direction)
-        // A copy, as a random generator lent from another object costs a dynamic check.
-        var random = worker.random
-        trace = TraceContext.adopt(from: head.fields, generator: &random)
-        worker.random = random
+        beginTrace(head.fields)
         route(head)
     }
 
@@ -169,8 +167,15 @@ final class Exchange: AttemptReceiver {
         worker.exchangeStarted(direction)
         // A refused head may be half read: nothing of it is trusted, its trace neither.
         head.clear()
-        trace = TraceContext.adopt(from: head.fields, generator: &worker.random)
+        beginTrace(head.fields)
         fail(failure)
+    }
+
+    private func beginTrace(_ fields: FieldBlock) {
+        // A copy, as a generator lent from another object costs a dynamic check.
+        var random = worker.random
+        trace = TraceContext.adopt(from: fields, generator: &random)
+        worker.random = random
     }
 
     /// A piece of the request's body.
@@ -372,7 +377,7 @@ final class Exchange: AttemptReceiver {
         idleNanoseconds = policies.streamIdleNanoseconds
         isOwnedAbove = head.fields.contains(.meshAttempt)
         if worker.isLate, worker.sheds(policies.priority(of: head), direction) {
-            noteDenied(by: "load_shedding")
+            notes.denied(by: "load_shedding")
             return fail(.shed)
         }
         if let limit = timeLimit(head.fields) {
@@ -383,7 +388,7 @@ final class Exchange: AttemptReceiver {
         }
         if let filters = policies.filters {
             if filters.hasEnded(worker) {
-                noteDenied(by: "lifecycle")
+                notes.denied(by: "lifecycle")
                 return fail(.sunset)
             }
             if filters.answers(head, worker) { return sendAnswer() }
@@ -401,11 +406,11 @@ final class Exchange: AttemptReceiver {
         case .pass: take(route)
         case .limited(let limiter, let verdict):
             worker.metrics.add(.rateLimited, direction)
-            noteDenied(by: "rate_limit", limiter.policy.name)
+            notes.denied(by: "rate_limit", limiter.policy.name)
             fail(.rateLimited(verdict, by: limiter))
         case .abort(let abort): inject(abort)
         case .delay(let nanoseconds, let abort):
-            noteDenied(by: "fault_delay")
+            notes.denied(by: "fault_delay")
             worker.metrics.add(.faultsInjected, direction, label: "delay")
             pause = .fault(route, abort)
             worker.loop.arm(attemptTimer, afterNanoseconds: nanoseconds, target: self)
@@ -414,7 +419,7 @@ final class Exchange: AttemptReceiver {
 
     private func inject(_ abort: Fault.Abort) {
         worker.metrics.add(.faultsInjected, direction, label: abort.label)
-        noteDenied(by: "fault_abort")
+        notes.denied(by: "fault_abort")
         guard case .reset = abort else { return fail(.injected(abort)) }
         failureFlag = .injected
         downstream.abort(.injected(abort))
@@ -434,7 +439,7 @@ final class Exchange: AttemptReceiver {
         // By what the caller has sent, not by what a filter makes of it.
         if target.cluster.hashes { hash = target.cluster.hash(head, caller) }
         if let filters = policies.filters {
-            if filters.rewritesPath { notes().keepPath(head) }
+            if filters.rewritesPath { notes.keepPath(head) }
             filters.change(head, worker)
         }
         begin(target)
@@ -492,9 +497,13 @@ final class Exchange: AttemptReceiver {
             return fallBack()
         }
         selection = next.selection
-        attemptNumber = nil
-        if details != nil || next.selection.isProbe || next.selection.isPanic {
-            noteAttempt(next.pool, next.selection)
+        if notes.wants(next.selection) {
+            notes.attemptStarted(
+                next.pool,
+                next.selection,
+                isFallback: usesFallback,
+                at: attemptStartedAt
+            )
         }
         if let limit = policies.perTryNanoseconds {
             worker.loop.arm(attemptTimer, afterNanoseconds: limit, target: self)
@@ -619,13 +628,13 @@ final class Exchange: AttemptReceiver {
         switch decision {
         case .retry(let wait):
             worker.metrics.add(.retries, direction, label: label)
-            noteAttemptEnded(kind, label)
-            details?.retries(afterNanoseconds: wait)
+            notes.attemptEnded(kind, label, pool, since: attemptStartedAt, at: worker.loop.now)
+            notes.retries(afterNanoseconds: wait)
             return wait
         case .refused(let refusal):
             worker.metrics.add(.retriesRefused, direction, label: refusal.label)
-            noteAttemptEnded(kind, label)
-            details?.retryRefused(
+            notes.attemptEnded(kind, label, pool, since: attemptStartedAt, at: worker.loop.now)
+            notes.retryRefused(
                 refusal.label,
                 budgetLeft: target?.cluster.budget?.left(now: worker.loop.now)
             )
@@ -657,43 +666,6 @@ final class Exchange: AttemptReceiver {
         // The same endpoint will not have become another one.
         case .upstreamTLS: (target?.cluster.pools.count ?? 0) > 1
         default: true
-        }
-    }
-
-    // MARK: Notes for explanations
-
-    private func notes() -> ExchangeDetails {
-        if let details { return details }
-        let made = worker.trail.makeDetails()
-        details = made
-        return made
-    }
-
-    private func noteDenied(by policy: StaticString, _ name: String = "") {
-        notes().denied(by: policy, name)
-    }
-
-    private func noteAttempt(_ pool: EndpointPool, _ selection: EndpointSelection) {
-        var traits: AttemptTraits = []
-        if selection.isProbe { traits.insert(.probe) }
-        if selection.isPanic { traits.insert(.panic) }
-        if usesFallback { traits.insert(.fallback) }
-        attemptNumber = notes().attemptStarted(
-            pool.addressText,
-            traits: traits,
-            at: attemptStartedAt
-        )
-    }
-
-    /// The first attempt is noted when it turns out not to be the only one.
-    private func noteAttemptEnded(_ kind: AttemptFailure, _ label: StaticString) {
-        let number =
-            attemptNumber
-            ?? notes().attemptStarted(pool?.addressText ?? "", at: attemptStartedAt)
-        if case .response(let status) = kind {
-            details?.attemptEnded(number, status: status, at: worker.loop.now)
-        } else {
-            details?.attemptEnded(number, failure: label, at: worker.loop.now)
         }
     }
 
@@ -810,38 +782,19 @@ final class Exchange: AttemptReceiver {
     }
 
     private func send(_ reply: LocalReply, _ failure: Failure) {
-        if isGRPC, downstream.carriesTrailers { return sendGRPC(reply, failure) }
-        let response = worker.replyHead
-        let body = worker.replyBody
-        response.clear()
-        body.clear()
-        reply.appendProblem(to: body, traceID: (trace.traceIDHigh, trace.traceIDLow))
-        response.set(status: reply.status)
-        response.set(bodyLength: .known(UInt64(body.count)), wantsKeepAlive: true)
-        response.fields.append(.contentType, "application/problem+json")
-        if let seconds = reply.retryAfterSeconds {
-            response.fields.append(.retryAfter, decimal: seconds)
+        let isCall = isGRPC && downstream.carriesTrailers
+        if isCall {
+            reply.writeTrailersOnly(failure, worker)
+        } else {
+            reply.writeProblem(failure, trace, worker)
+            policies.filters?.change(worker.replyHead, for: head, cookie: cookie, worker)
+            responseBytes = UInt64(worker.replyBody.count)
         }
-        if case .rateLimited(let verdict, let limiter) = failure {
-            RateLimitFields.append(verdict, of: limiter, to: response.fields, worker.filterScratch)
-        }
-        policies.filters?.change(response, for: head, cookie: cookie, worker)
-        responseBytes = UInt64(body.count)
-        downstream.sendHead(response)
+        downstream.sendHead(worker.replyHead)
         // RFC 9110 §9.3.2: the length of what GET would have got, and none of it.
-        if head.method != .head { body.withSpan { downstream.sendBody($0) } }
-        downstream.sendEnd(trailers: nil)
-    }
-
-    /// Trailers only: one head that is the whole response.
-    private func sendGRPC(_ reply: LocalReply, _ failure: Failure) {
-        let response = worker.replyHead
-        response.clear()
-        response.set(status: 200)
-        response.set(bodyLength: .none, wantsKeepAlive: true)
-        response.fields.append(.contentType, "application/grpc")
-        GRPCStatus(failure).append(to: response.fields, detail: reply.detail)
-        downstream.sendHead(response)
+        if !isCall, head.method != .head {
+            worker.replyBody.withSpan { downstream.sendBody($0) }
+        }
         downstream.sendEnd(trailers: nil)
     }
 
@@ -897,7 +850,7 @@ final class Exchange: AttemptReceiver {
 
     private func record() {
         let duration = worker.loop.now.nanoseconds(since: startedAt)
-        let series = target?.series ?? caller?.series ?? worker.unmatchedSeries
+        let series = target?.series ?? caller?.series ?? unplacedSeries
         worker.trail.add(
             head,
             trace: trace,
@@ -910,10 +863,8 @@ final class Exchange: AttemptReceiver {
             startedAt: startedAt,
             deadline: deadline,
             now: worker.loop.now,
-            details: details
+            details: notes.take()
         )
-        details = nil
-        attemptNumber = nil
         usesFallback = false
         series.record(
             method: head.method,
@@ -940,6 +891,11 @@ final class Exchange: AttemptReceiver {
             ),
             head: head
         )
+    }
+
+    /// Where a request counts that was answered before it had a backend.
+    private var unplacedSeries: RequestSeries {
+        policies.unplacedKey.map { worker.metrics.series(for: $0) } ?? worker.unmatchedSeries
     }
 
     private static let idleNanosecondsWithoutTarget: UInt64 = 300_000_000_000

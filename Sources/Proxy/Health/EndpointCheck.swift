@@ -23,6 +23,8 @@ final class EndpointCheck: AttemptReceiver {
     private let address: SocketAddress
     private unowned let checker: HealthChecker
     private let worker: Worker
+    /// Of the delays, so that checks do not move in step.
+    private var random: FastRandom
     private let dueTimer = Timer(kind: 0)
     private let timeoutTimer = Timer(kind: 1)
     private var nextAt = MonotonicTime(nanoseconds: 0)
@@ -40,11 +42,12 @@ final class EndpointCheck: AttemptReceiver {
         self.address = address
         self.checker = checker
         worker = checker.source.worker
+        random = FastRandom(seed: worker.nextRandom())
         super.init()
     }
 
     func start() {
-        let delay = checker.policy.firstDelayNanoseconds(random: &worker.random)
+        let delay = checker.policy.firstDelayNanoseconds(random: &random)
         worker.loop.arm(dueTimer, afterNanoseconds: delay, target: self)
     }
 
@@ -60,7 +63,7 @@ final class EndpointCheck: AttemptReceiver {
 
     private func begin() {
         let loop = worker.loop
-        let delay = checker.policy.nextDelayNanoseconds(random: &worker.random)
+        let delay = checker.policy.nextDelayNanoseconds(random: &random)
         nextAt = loop.now.advanced(byNanoseconds: delay)
         loop.arm(
             timeoutTimer,

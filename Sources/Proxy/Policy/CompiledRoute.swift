@@ -64,7 +64,12 @@ final class CompiledRoute: ExchangeRoute {
                         }
                     }
                 ),
-                fallback: fallback
+                fallback: fallback,
+                unplacedKey: RequestSeriesKey(
+                    direction: .outbound,
+                    service: service,
+                    route: route.name
+                )
             )
         }
         let fallback = route.fallback.map { fallback in

@@ -27,6 +27,9 @@ final class RoutePolicies {
     /// Whether a request may go to several places.
     let startsCopies: Bool
     let fallback: CompiledFallback?
+    /// What requests count under that were answered before they had a backend; nil for inbound ones,
+    /// which count with their caller.
+    let unplacedKey: RequestSeriesKey?
 
     init(
         retry policy: RetryPolicy,
@@ -36,7 +39,8 @@ final class RoutePolicies {
         gate: RouteGate? = nil,
         filters: CompiledFilters? = nil,
         mirrors: ContiguousArray<MirrorTarget> = [],
-        fallback: CompiledFallback? = nil
+        fallback: CompiledFallback? = nil,
+        unplacedKey: RequestSeriesKey? = nil
     ) {
         retry = RetryDecider(policy)
         retryPolicy = policy
@@ -54,6 +58,7 @@ final class RoutePolicies {
         hedge = policy.hedge.map { ($0.delay.nanoseconds, $0.attempts) }
         startsCopies = !mirrors.isEmpty || policy.hedge != nil
         self.fallback = fallback
+        self.unplacedKey = unplacedKey
     }
 
     /// What this request is worth when not all can be served.

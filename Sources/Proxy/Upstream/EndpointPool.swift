@@ -423,9 +423,11 @@ final class EndpointPool: TimerTarget {
 
     private func connectionWithRoom() -> UpstreamConnection? {
         // The oldest first, so that the surplus of an earlier peak falls idle.
-        for connection in shared where connection.isUsable {
-            noteUsed(connection)
-            return connection
+        if spoken != .http1 {
+            for connection in shared where connection.isUsable {
+                noteUsed(connection)
+                return connection
+            }
         }
         while let connection = idle.popLast() {
             noteUsed(connection)
@@ -485,7 +487,7 @@ final class EndpointPool: TimerTarget {
             connection.abort()
             return dialForWaiters()
         }
-        if let receiver = nextWaiter() {
+        if owner.pendingCount > 0, let receiver = nextWaiter() {
             return receiver.upstreamReady(take(connection, for: receiver))
         }
         guard !isRetired, idle.count < ProxyLimits.idleConnectionsPerEndpointMax else {

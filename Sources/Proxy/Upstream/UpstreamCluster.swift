@@ -62,7 +62,7 @@ final class UpstreamCluster: TimerTarget {
             selector = EndpointSelector(
                 cluster,
                 own: worker.locality,
-                seed: worker.random.next()
+                seed: worker.nextRandom()
             )
         }
         budget = cluster.retryBudget.map {
@@ -89,13 +89,15 @@ final class UpstreamCluster: TimerTarget {
                 before[pool.socketAddress] = pool
             }
         }
-        for member in members {
-            let known = before[member.key]
-            known?.move(to: self)
-            pools.append(
-                known ?? EndpointPool(owner: self, address: member.key, spoken: spoken)
-            )
-        }
+        pools = ContiguousArray(
+            members.map { member in
+                guard let known = before[member.key] else {
+                    return EndpointPool(owner: self, address: member.key, spoken: spoken)
+                }
+                known.move(to: self)
+                return known
+            }
+        )
         selector.update(members, now: worker.loop.now)
         armHealthTimer()
         healthChecker = cluster.healthCheck.map { HealthChecker(of: self, by: $0) }
@@ -306,7 +308,7 @@ final class UpstreamCluster: TimerTarget {
         if let event {
             note(event)
             armHealthTimer()
-        } else if outcome == .failure || !healthTimer.isArmed {
+        } else if outcome == .failure || selector.isAwaitingTime && !healthTimer.isArmed {
             // A failure may make something due earlier than what the timer is armed for.
             armHealthTimer()
         }

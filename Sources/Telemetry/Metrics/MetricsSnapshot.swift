@@ -67,9 +67,10 @@ public struct MetricsSnapshot: Sendable, Equatable {
     /// Opaque connections now open, in both directions.
     public var activeConnections: Int64 { connections.values.reduce(0) { $0 &+ $1.active } }
 
-    /// Requests of one direction that have ended.
-    public func requestCount(_ direction: Direction) -> UInt64 {
+    /// Requests of one direction that have ended, to `service` or to any.
+    public func requestCount(_ direction: Direction, service: String? = nil) -> UInt64 {
         requests.lazy.filter { $0.key.direction == direction }
+            .filter { service == nil || $0.key.service == service }
             .reduce(0) { $0 &+ $1.value.duration.count }
     }
 }

@@ -48,8 +48,14 @@ final class CandidateSet {
         }
         self.records = records
         self.tiers = tiers
-        let isPlain = tiers.first.map { $0.limit == Self.everything && $0.weights == nil } ?? false
-        plainCount = isPlain ? tiers[0].count : 0
+        guard let first = tiers.first, first.limit == Self.everything, first.weights == nil,
+            // From one that is alone in its tier a retry goes to another tier.
+            first.count > 1 || tiers.count == 1
+        else {
+            plainCount = 0
+            return
+        }
+        plainCount = first.count
     }
 
     /// The place among `tiers` of the one that takes the request with these random bits.

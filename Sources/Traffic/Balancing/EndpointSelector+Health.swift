@@ -42,6 +42,9 @@ extension EndpointSelector {
         return dueAt == .max ? nil : MonotonicTime(nanoseconds: dueAt)
     }
 
+    /// Whether health changes with time alone, which it does not while nothing fails.
+    public var isAwaitingTime: Bool { dueAt != .max }
+
     /// Lets the detector do what is due, and follows it.
     func turn(_ now: MonotonicTime) {
         let changes = withDetector { $0.advance(now: now) } ?? []

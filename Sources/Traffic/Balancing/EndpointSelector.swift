@@ -89,7 +89,9 @@ public final class EndpointSelector {
     /// picked again only when no other can be.
     public func pick(hash: UInt64?, avoiding: Int?, now: MonotonicTime) -> EndpointSelection? {
         let avoided = avoiding.map { UInt32(truncatingIfNeeded: $0) } ?? Self.nobody
-        if plainCount > 1, now.nanoseconds < dueAt {
+        if plainCount > 0, now.nanoseconds < dueAt {
+            // Also the application behind its sidecar: one that is alone is taken, whatever failed.
+            guard plainCount > 1 else { return selection(candidates.records[0]) }
             return selection(better(avoided, now.nanoseconds))
         }
         return pickRarely(hash, avoided, now)

@@ -148,6 +148,7 @@ struct RoutePolicyTests {
         #expect(field("ratelimit-policy", in: text) == "\"slow\";q=1;w=60")
         #expect(field("ratelimit", in: text)?.hasPrefix("\"slow\";r=0;t=") ?? false)
         #expect(bench.metrics.value(.rateLimited, .outbound) == 1)
+        #expect(bench.metrics.requestCount(.outbound, service: "orders") == 2)
         try bench.finish()
     }
 
