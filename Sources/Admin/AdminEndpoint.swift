@@ -22,6 +22,6 @@ struct AdminEndpoint: Sendable {
     let answer: Answer
 
     static let all: [AdminEndpoint] = [
-        index, live, ready, metrics, config, clusters, certs, explain, drain,
+        index, live, ready, metrics, config, clusters, endpoints, certs, explain, drain,
     ]
 }

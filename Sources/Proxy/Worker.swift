@@ -602,6 +602,7 @@ public final class Worker {
     private func report() -> WorkerReport {
         WorkerReport(
             worker: index,
+            now: loop.now,
             metrics: metrics.snapshot(),
             runningExchanges: runningExchanges + runningTunnels,
             connections: connections.count,
@@ -609,29 +610,7 @@ public final class Worker {
             snapshotVersion: mesh?.snapshot.version,
             hasIdentity: serverTLS != nil,
             isDraining: isDraining,
-            clusters: mesh.map(clusterReports) ?? []
+            clusters: mesh.map { WorkerReport.Cluster.all(of: $0, now: loop.now) } ?? []
         )
-    }
-
-    private func clusterReports(_ mesh: CompiledMesh) -> [WorkerReport.Cluster] {
-        let clusters = mesh.clusters.values.sorted { $0.cluster.name < $1.cluster.name }
-        return (clusters + [mesh.application].compactMap(\.self)).map { cluster in
-            WorkerReport.Cluster(
-                name: cluster.cluster.name,
-                runningRequests: cluster.runningRequests,
-                connections: cluster.connectionCount,
-                pendingRequests: cluster.pendingCount,
-                endpoints: cluster.pools.map { pool in
-                    WorkerReport.Endpoint(
-                        address: pool.addressText,
-                        idle: pool.all.reduce(0) { $0 + $1.idleCount },
-                        leased: pool.all.reduce(0) { $0 + $1.leasedCount },
-                        dialing: pool.all.reduce(0) { $0 + $1.dialing },
-                        waiting: pool.all.reduce(0) { $0 + $1.waitingCount },
-                        connectFailures: pool.all.reduce(0) { $0 + $1.connectFailures }
-                    )
-                }
-            )
-        }
     }
 }

@@ -26,7 +26,9 @@ extension AdminSnapshot {
                 applied: nil
             ),
             clusters: AdminCluster.merged(
-                reports.flatMap { $0.clusters.map(AdminCluster.init) }
+                reports.flatMap { report in
+                    report.clusters.map { AdminCluster($0, report) }
+                }
             ),
             certificates: [],
             rotations: 0,
@@ -36,23 +38,62 @@ extension AdminSnapshot {
 }
 
 extension AdminCluster {
-    fileprivate init(_ cluster: WorkerReport.Cluster) {
+    fileprivate init(_ cluster: WorkerReport.Cluster, _ report: WorkerReport) {
         self.init(
             name: cluster.name,
             activeRequests: cluster.runningRequests,
             pendingRequests: cluster.pendingRequests,
             connections: cluster.connections,
-            endpoints: cluster.endpoints.map {
-                Endpoint(
-                    address: $0.address,
-                    activeConnections: $0.leased,
-                    idleConnections: $0.idle,
-                    dialingConnections: $0.dialing,
-                    pendingRequests: $0.waiting,
-                    connectFailures: $0.connectFailures
+            limits: cluster.limits,
+            retryBudgetLeft: cluster.retryBudgetLeft,
+            views: [
+                View(
+                    worker: report.worker,
+                    activeRequests: cluster.runningRequests,
+                    isPanic: cluster.isPanic,
+                    adaptiveLimit: cluster.adaptiveLimit
                 )
-            }
+            ],
+            endpoints: cluster.endpoints.map { Endpoint($0, report) }
         )
+    }
+}
+
+extension AdminCluster.Endpoint {
+    fileprivate init(_ endpoint: WorkerReport.Endpoint, _ report: WorkerReport) {
+        self.init(
+            address: endpoint.address,
+            activeConnections: endpoint.leased,
+            idleConnections: endpoint.idle,
+            dialingConnections: endpoint.dialing,
+            pendingRequests: endpoint.waiting,
+            connectFailures: endpoint.connectFailures,
+            views: endpoint.state.map { state in
+                [AdminCluster.EndpointView(state, worker: report.worker, now: report.now)]
+            } ?? []
+        )
+        locality = endpoint.locality.explained
+        weight = endpoint.weight
+    }
+}
+
+extension AdminCluster.EndpointView {
+    fileprivate init(_ state: EndpointState, worker: Int, now: MonotonicTime) {
+        self.init(worker: worker)
+        isHealthy = state.isHealthy
+        standing = state.standingLabel
+        explanation = state.standingText(now: now)
+        outMilliseconds = state.outMilliseconds(now: now)
+        ejectedMilliseconds = state.ejectedMilliseconds(now: now)
+        cause = isHealthy ? nil : state.cause.map { "\($0.label)" }
+        ejections = state.ejections
+        active = state.active
+        latencyNanoseconds = state.latencyNanoseconds
+        score = state.score
+        weight = state.weight
+        successes = state.successes
+        failures = state.failures
+        consecutiveFailures = state.consecutiveFailures
     }
 }
 

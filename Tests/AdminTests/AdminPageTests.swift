@@ -34,24 +34,7 @@ func inventedState() throws -> AdminSnapshot {
             source: .file,
             applied: WallTime(unixNanoseconds: 1_795_222_900_000_000_000)
         ),
-        clusters: [
-            AdminCluster(
-                name: "orders",
-                activeRequests: 1,
-                pendingRequests: 0,
-                connections: 2,
-                endpoints: [
-                    AdminCluster.Endpoint(
-                        address: "10.0.0.1:80",
-                        activeConnections: 1,
-                        idleConnections: 1,
-                        dialingConnections: 0,
-                        pendingRequests: 0,
-                        connectFailures: 4
-                    )
-                ]
-            )
-        ],
+        clusters: inventedClusters(),
         certificates: [
             AdminCertificate(
                 use: .leaf,
@@ -110,7 +93,7 @@ struct AdminPageTests {
         #expect(
             listed == [
                 "GET /", "GET /live", "GET /ready", "GET /metrics", "GET /config",
-                "GET /clusters", "GET /certs", "GET /explain", "POST /drain",
+                "GET /clusters", "GET /endpoints", "GET /certs", "GET /explain", "POST /drain",
             ]
         )
     }
@@ -224,80 +207,6 @@ struct AdminPageTests {
                 }
 
                 """
-        )
-    }
-
-    @Test("Clusters show their endpoints and load")
-    func clusters() throws {
-        var state = try inventedState()
-        #expect(
-            AdminEndpoint.clusters.reply(state).bodyText == """
-                [
-                  {
-                    "name": "orders",
-                    "activeRequests": 1,
-                    "pendingRequests": 0,
-                    "connections": 2,
-                    "endpoints": [
-                      {
-                        "address": "10.0.0.1:80",
-                        "activeConnections": 1,
-                        "idleConnections": 1,
-                        "dialingConnections": 0,
-                        "pendingRequests": 0,
-                        "connectFailures": 4
-                      }
-                    ]
-                  }
-                ]
-
-                """
-        )
-        state.clusters = []
-        #expect(AdminEndpoint.clusters.reply(state).bodyText == "[]\n")
-    }
-
-    @Test("Clusters of several workers are added up and sorted")
-    func mergedClusters() {
-        func endpoint(_ address: String, active: Int) -> AdminCluster.Endpoint {
-            AdminCluster.Endpoint(
-                address: address,
-                activeConnections: active,
-                idleConnections: 1,
-                dialingConnections: 2,
-                pendingRequests: 3,
-                connectFailures: 4
-            )
-        }
-        func cluster(_ name: String, _ endpoints: [AdminCluster.Endpoint]) -> AdminCluster {
-            AdminCluster(
-                name: name,
-                activeRequests: 1,
-                pendingRequests: 2,
-                connections: 3,
-                endpoints: endpoints
-            )
-        }
-        let merged = AdminCluster.merged([
-            cluster("b", [endpoint("2", active: 5), endpoint("1", active: 6)]), cluster("a", []),
-            cluster("b", [endpoint("2", active: 7)]),
-        ])
-        #expect(merged.map(\.name) == ["a", "b"])
-        #expect(merged[1].activeRequests == 2)
-        #expect(merged[1].pendingRequests == 4)
-        #expect(merged[1].connections == 6)
-        #expect(
-            merged[1].endpoints == [
-                endpoint("1", active: 6),
-                AdminCluster.Endpoint(
-                    address: "2",
-                    activeConnections: 12,
-                    idleConnections: 2,
-                    dialingConnections: 4,
-                    pendingRequests: 6,
-                    connectFailures: 8
-                ),
-            ]
         )
     }
 

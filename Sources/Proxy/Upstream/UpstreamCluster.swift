@@ -217,13 +217,15 @@ final class UpstreamCluster: TimerTarget {
         }
     }
 
-    /// What is known of the endpoints now, for explanations.
+    /// What is known of the endpoints now, for explanations and reports.
     func observation(now: MonotonicTime) -> ObservedCluster {
         ObservedCluster(
             endpoints: zip(members, 0..<selector.count).map { member, index in
                 (member, selector.state(index, now: now))
             },
-            budgetLeft: budget?.left(now: now)
+            budgetLeft: budget?.left(now: now),
+            isPanic: selector.isInPanic,
+            adaptiveLimit: adaptiveLimit?.limit
         )
     }
 

@@ -24,6 +24,8 @@ final class EndpointRecord {
     /// A latency was observed, the estimate is no guess.
     var isMeasured = false
     var use = Use.requests
+    /// When it ceased to be used for requests; says nothing while it is.
+    var outSince: UInt64 = 0
     /// Nearness of its locality; 0 is next.
     var tier: UInt8 = 0
 

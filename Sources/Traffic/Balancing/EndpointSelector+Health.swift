@@ -121,7 +121,10 @@ extension EndpointSelector {
             case .ejected, .probation(isProbing: true): .nothing
             case .probation(isProbing: false): .probe
             }
-        records[index].use = isWell(index) ? use : .nothing
+        let record = records[index]
+        let settled = isWell(index) ? use : .nothing
+        if record.use == .requests, settled != .requests { record.outSince = now.nanoseconds }
+        record.use = settled
         probesDue.removeAll { $0 == UInt32(index) }
         if records[index].use == .probe { probesDue.append(UInt32(index)) }
         settlePlain()
@@ -178,6 +181,8 @@ extension EndpointSelector {
             weight: Double(members[index].weight) * ramp(record, now.nanoseconds),
             ejections: detector?.ejections(index) ?? 0,
             ejectedUntil: ejectedUntil,
+            outSince: record.use == .requests ? nil : MonotonicTime(nanoseconds: record.outSince),
+            consecutiveFailures: detector?.consecutiveFailures(index) ?? 0,
             successes: counts.successes,
             failures: counts.failures,
             cause: isWell(index) ? detector?.cause(index) : .healthCheck

@@ -18,6 +18,10 @@ public struct EndpointState: Sendable, Hashable {
     public let ejections: Int
     /// When it may be probed; nil: it is not ejected.
     public let ejectedUntil: MonotonicTime?
+    /// Since when it is not used for requests; nil: it is.
+    public let outSince: MonotonicTime?
+    /// Failures since its last success.
+    public let consecutiveFailures: Int
     /// Successes in the window of outlier detection.
     public let successes: Int
     /// Failures in the same window.

@@ -289,6 +289,8 @@ public struct Explainer {
             outlierDetection: cluster.outlierDetection?.explained,
             retryBudget: cluster.retryBudget?.explained,
             budgetLeft: budgetLeft,
+            isPanic: observed?.isPanic ?? false,
+            adaptiveLimit: observed?.adaptiveLimit,
             endpoints: observed.map { tell($0, now: now) } ?? imagine(cluster, head, now: now)
         )
     }
@@ -300,9 +302,9 @@ public struct Explainer {
                 locality: member.locality.explained,
                 weight: member.weight,
                 state: state,
-                ejectedMilliseconds: state.ejectedUntil.map {
-                    $0.nanoseconds(since: now) / 1_000_000
-                },
+                ejectedMilliseconds: state.ejectedMilliseconds(now: now),
+                outMilliseconds: state.outMilliseconds(now: now),
+                standing: state.standingText(now: now),
                 isChosen: false
             )
         }
@@ -340,6 +342,7 @@ public struct Explainer {
                 weight: members[index].weight,
                 state: selector.state(index, now: now),
                 ejectedMilliseconds: nil,
+                standing: selector.state(index, now: now).standingLabel,
                 isChosen: index == chosen
             )
         }

@@ -65,6 +65,8 @@ extension Explanation.Cluster {
             if let outlierDetection { writer.field("outlierDetection", outlierDetection) }
             if let retryBudget { writer.field("retryBudget", retryBudget) }
             if let budgetLeft { writer.field("budgetLeft", budgetLeft) }
+            writer.field("isPanic", isPanic)
+            if let adaptiveLimit { writer.field("adaptiveLimit", adaptiveLimit) }
             writer.field("endpoints") { $0.array(endpoints) { $1.write(to: &$0) } }
         }
     }
@@ -90,6 +92,7 @@ extension Explanation.Endpoint {
             if let ejectedMilliseconds {
                 writer.field("ejectedMilliseconds", ejectedMilliseconds)
             }
+            if let outMilliseconds { writer.field("outMilliseconds", outMilliseconds) }
             if let cause = state.cause { writer.field("cause", "\(cause.label)") }
         }
     }

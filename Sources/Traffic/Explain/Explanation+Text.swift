@@ -46,6 +46,8 @@ extension Explanation.Cluster {
     fileprivate func add(to lines: inout ExplanationLines) {
         lines.add("cluster", "\(name): \(balancing)")
         lines.add("", "limits: \(limits)")
+        if let adaptiveLimit { lines.add("", "running requests now: \(adaptiveLimit) at most") }
+        if isPanic { lines.add("", "PANIC: too few endpoints are healthy, all are used") }
         lines.add("", "set aside: \(outlierDetection ?? "never")")
         if let retryBudget {
             lines.add(
@@ -63,7 +65,8 @@ extension Explanation.Endpoint {
         var parts = [address, "weight \(weight)"]
         if !locality.isEmpty { parts.append(locality) }
         if let state {
-            parts.append(standing(state))
+            if state.weight < Double(weight) { parts.append("\(tenths(state.weight)) of it now") }
+            parts.append(standing)
             if state.active > 0 { parts.append("\(state.active) running") }
             parts.append("latency \(state.latencyNanoseconds / 1_000) us")
             if state.score > 0 { parts.append("score \(rounded(state.score))") }
@@ -75,26 +78,13 @@ extension Explanation.Endpoint {
         return parts.joined(separator: ", ") + (isChosen ? " <- this request" : "")
     }
 
-    private func standing(_ state: EndpointState) -> String {
-        var text = state.standingLabel
-        if let cause = state.cause, !state.isHealthy { text += " (\(cause.label))" }
-        if let ejectedMilliseconds { text += " for \(ejectedMilliseconds) ms more" }
-        return text
+    private func tenths(_ weight: Double) -> String {
+        let tenths = Int((weight * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
     }
 
     private func rounded(_ score: Double) -> String {
         score.isFinite && score < 1e15 ? "\(Int(score.rounded()))" : "\(score)"
-    }
-}
-
-extension EndpointState {
-    /// `healthy`, `unwell`, `ejected`, `probation` or `probing`.
-    var standingLabel: String {
-        switch standing {
-        case .ejected: "ejected"
-        case .probation(let isProbing): isProbing ? "probing" : "probation"
-        case .healthy: isWell ? "healthy" : "unwell"
-        }
     }
 }
 

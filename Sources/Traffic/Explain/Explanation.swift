@@ -42,6 +42,10 @@ public struct Explanation: Sendable, Equatable {
         public var retryBudget: String?
         /// Retries that could be made now.
         public var budgetLeft: Int?
+        /// Whether too few endpoints are healthy, so that all are used.
+        public var isPanic = false
+        /// Requests that may run at once, as latency has it now; nil: `limits` alone count.
+        public var adaptiveLimit: Int?
         /// The candidates.
         public var endpoints: [Endpoint]
     }
@@ -58,6 +62,10 @@ public struct Explanation: Sendable, Equatable {
         public var state: EndpointState?
         /// Whole milliseconds until it may be probed; nil: it is not ejected.
         public var ejectedMilliseconds: UInt64?
+        /// Whole milliseconds since it is not used for requests; nil: it is.
+        public var outMilliseconds: UInt64?
+        /// Its standing in words; empty where there is no state.
+        public var standing = ""
         /// Whether this request goes there for certain.
         public var isChosen: Bool
     }
@@ -113,11 +121,22 @@ public struct ObservedCluster: Sendable {
     public var endpoints: [(member: EndpointMember, state: EndpointState)]
     /// Retries that its callers could make; nil: there is no budget.
     public var budgetLeft: Int?
+    /// Whether too few endpoints are healthy, so that all are used.
+    public var isPanic: Bool
+    /// Requests that may run at once, as latency has it now; nil: the configured bound alone counts.
+    public var adaptiveLimit: Int?
 
     /// An observation.
-    public init(endpoints: [(member: EndpointMember, state: EndpointState)], budgetLeft: Int?) {
+    public init(
+        endpoints: [(member: EndpointMember, state: EndpointState)],
+        budgetLeft: Int?,
+        isPanic: Bool = false,
+        adaptiveLimit: Int? = nil
+    ) {
         self.endpoints = endpoints
         self.budgetLeft = budgetLeft
+        self.isPanic = isPanic
+        self.adaptiveLimit = adaptiveLimit
     }
 }
 

@@ -1,6 +1,6 @@
 // Policies in a few words each, for explanations.
 
-import MeshModel
+public import MeshModel
 import RegularExpressions
 
 extension Duration {
@@ -8,7 +8,8 @@ extension Duration {
 }
 
 extension Locality {
-    var explained: String {
+    /// `region/zone`, what is known of it; empty: nothing.
+    public var explained: String {
         if region.isEmpty { return zone }
         return zone.isEmpty ? region : "\(region)/\(zone)"
     }
