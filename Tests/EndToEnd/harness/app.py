@@ -77,7 +77,7 @@ def named(name):
     """A handler whose answer is only the app's name."""
     def answer(exchange):
         exchange.read_body()
-        exchange.reply(200, name.encode())
+        exchange.reply(200, name.encode(), f"Served-By: {name}")
     return answer
 
 

@@ -69,11 +69,11 @@ class EndToEndCase(unittest.TestCase):
         return proxy.wait_until_ready() if ready else proxy
 
     def outbound_proxy(self, services, clusters, certificate=None, authority=None, name="web",
-                       **more):
-        """A static proxy with only an outbound listener."""
+                       mesh=None, **more):
+        """A static proxy with only an outbound listener; `mesh` has more fields of its mesh."""
         configuration = {
             "outbound": snapshots.address(0),
-            "mesh": snapshots.mesh(name, services, clusters), **more}
+            "mesh": snapshots.mesh(name, services, clusters, **(mesh or {})), **more}
         if certificate:
             configuration["identity"] = self._identity(certificate, authority)
         return self.proxy(name, configuration)

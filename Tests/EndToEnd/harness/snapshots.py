@@ -31,8 +31,8 @@ def service(name, routes, port=80):
                       f"{name}.default.svc.cluster.local"]}
 
 
-def mesh(workload, services=(), clusters=(), inbound=None, trust_domain="mesh.internal"):
+def mesh(workload, services=(), clusters=(), inbound=None, trust_domain="mesh.internal", **more):
     return {"trustDomain": trust_domain,
             "workload": f"spiffe://{trust_domain}/ns/default/sa/{workload}",
             "inbound": {"name": f"{workload}.default", **(inbound or {})},
-            "services": list(services), "clusters": list(clusters)}
+            "services": list(services), "clusters": list(clusters), **more}
