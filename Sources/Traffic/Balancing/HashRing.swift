@@ -1,6 +1,8 @@
 // Consistent hashing on a ring, as Ketama's and Envoy's: each endpoint owns points in proportion to
 // its weight, and a hash belongs to the owner of the next point. When an endpoint leaves, only its
-// own hashes move; when one cannot be used, they go to the owner of the point after.
+// own hashes move; when one cannot be used, they go to the owner of the point after. For that an owner's
+// points must not depend on who else is there: their number follows from its weight, in steps that only
+// much larger changes of the list move.
 
 /// Owners of hashes.
 struct HashRing {
@@ -23,12 +25,13 @@ struct HashRing {
             shift = 0
             return
         }
-        let sum = owners.reduce(0.0) { $0 + Double($1.weight) }
-        let target = Double(Self.pointCount(owners: owners.count))
+        let mean = owners.reduce(0.0) { $0 + Double($1.weight) } / Double(owners.count)
+        // A power of two near the mean: the mean itself changes with each endpoint that comes or goes.
+        let perWeight = Double(Self.pointsPerOwner(of: owners.count)) / Self.powerOfTwo(near: mean)
         var points: ContiguousArray<Point> = []
-        points.reserveCapacity(Int(target) + owners.count)
+        points.reserveCapacity(2 * Self.pointsPerOwner(of: owners.count) * owners.count)
         for owner in owners {
-            let count = max(1, Int((Double(owner.weight) / sum * target).rounded()))
+            let count = max(1, Int((Double(owner.weight) * perWeight).rounded()))
             for number in 0..<count {
                 let hash = Hashing.mix(owner.hash &+ UInt64(number) &* Hashing.golden)
                 points.append(Point(hash: hash, owner: owner.index))
@@ -55,9 +58,17 @@ struct HashRing {
         return nil
     }
 
-    /// Points of a ring: enough for shares to within some per cent, few enough to build at once.
-    static func pointCount(owners: Int) -> Int {
-        min(max(Self.pointsMin, owners * Self.pointsPerOwner), max(Self.pointsMax, owners))
+    /// Points of an owner of mean weight: enough for shares to within some per cent, few enough to build
+    /// at once. Those of a smaller number are the first of those of a larger one, so that the few lists
+    /// that cross a step lose no more than they must.
+    static func pointsPerOwner(of owners: Int) -> Int {
+        let most = max(1, pointsMax / max(1, owners))
+        return min(pointsPerOwnerMax, 1 << (Int.bitWidth - 1 - most.leadingZeroBitCount))
+    }
+
+    private static func powerOfTwo(near mean: Double) -> Double {
+        let below = mean.binade
+        return mean / below < Double(2).squareRoot() ? below : below * 2
     }
 
     /// Sorted, with the starts of the buckets: the hashes are uniform, so a bucket holds about one.
@@ -85,10 +96,8 @@ struct HashRing {
         return (sorted, starts)
     }
 
-    /// Envoy's default.
-    private static let pointsMin = 1_024
-    /// A share then has a standard deviation of 8 %.
-    private static let pointsPerOwner = 160
+    /// A share then has a standard deviation of 6 %.
+    private static let pointsPerOwnerMax = 256
     /// A ring of 3 MB; sorting it takes a few milliseconds.
     private static let pointsMax = 131_072
 }

@@ -71,6 +71,18 @@ struct HashTableTests {
         #expect(Set(heirs).count == 9)
     }
 
+    @Test(
+        "when one of a few leaves a ring only its hashes move, whatever their weights",
+        arguments: [[1, 1, 2, 1], [1, 1], [1, 1, 1], [5, 4, 7, 6, 3, 5], [100, 120, 90]]
+    )
+    func removalOfFew(_ weights: [UInt32]) {
+        let all = SelectorBench.members(weights: weights)
+        let left = Array(all.dropLast())
+        let before = Self.owners(Self.table(.ring, all), 20_000).map { all[$0].key }
+        let after = Self.owners(Self.table(.ring, left), 20_000).map { left[$0].key }
+        #expect(zip(before, after).allSatisfy { $0 == $1 || $0 == all[left.count].key })
+    }
+
     @Test("when one cannot be used only its hashes move, and spread", arguments: Kind.allCases)
     func unusable(_ kind: Kind) {
         let table = Self.table(kind, SelectorBench.members(10))
@@ -101,11 +113,13 @@ struct HashTableTests {
         #expect(table.owner(.max) { $0 == 2 } == 2)
     }
 
-    @Test("sizes are bounded: a ring of 1,024 points or more, a table of a prime up to 65,537")
+    @Test("sizes are bounded: a ring of 256 points an endpoint, a table of a prime up to 65,537")
     func sizes() {
-        #expect(HashRing.pointCount(owners: 1) == 1_024)
-        #expect(HashRing.pointCount(owners: 100) == 16_000)
-        #expect(HashRing.pointCount(owners: 10_000) == 131_072)
+        #expect(HashRing.pointsPerOwner(of: 1) == 256)
+        #expect(HashRing.pointsPerOwner(of: 512) == 256)
+        #expect(HashRing.pointsPerOwner(of: 513) == 128)
+        #expect(HashRing.pointsPerOwner(of: 10_000) == 8)
+        #expect(HashRing.pointsPerOwner(of: 1_000_000) == 1)
         #expect(MaglevTable.size(owners: 1) == 1_021)
         #expect(MaglevTable.size(owners: 11) == 4_093)
         #expect(MaglevTable.size(owners: 10_000) == 65_537)
