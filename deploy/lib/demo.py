@@ -21,6 +21,7 @@ from localmesh.mesh import LocalMesh
 from localmesh.processes import Binaries, Child, stop_all
 from localmesh.waiting import eventually
 from observation import Observer
+from resilience import BROKEN, ResilienceAct
 from screen import Screen, table
 
 VERSIONS = ("inventory-v1", "inventory-v2")
@@ -30,10 +31,13 @@ CLIENTS, RATE = 4, 120
 LEAF_LIFETIME = "20s"
 #: Requests in one phase before its split is judged.
 SAMPLE = 600
+#: Without --once: how long all goes well before something breaks.
+CALM_SECONDS = 10
 
 
 class Phase:
-    """A time with the same weights, and who answered the requests that began in it."""
+    """A time with the same weights {service: weight}, and who answered the requests that began in
+    it."""
 
     def __init__(self, weights):
         self.weights, self.began, self.ended = weights, time.monotonic(), None
@@ -46,27 +50,38 @@ class Tally:
     def __init__(self):
         self.total = self.failed = 0
         self.failures, self.phases = [], []
-        #: (ended, latency) of the latest requests.
+        #: The latest requests' (ended, latency, failed).
         self.latest = collections.deque(maxlen=20_000)
+        #: Answers of each instance of inventory.
+        self.instances = collections.Counter()
+        #: Whether a failed request is one of those a story is about, and not to be shown in full.
+        self.expects_failures = False
 
     def add(self, outcome):
         self.total += 1
-        self.latest.append((outcome.ended, outcome.ended - outcome.began))
+        self.latest.append((outcome.ended, outcome.ended - outcome.began, outcome.failed))
         if outcome.failed:
             self.failed += 1
-            if len(self.failures) < 10:
+            if len(self.failures) < 10 and not self.expects_failures:
                 self.failures.append(outcome)
             return
+        answer = json.loads(outcome.body)["called"]["called"]
+        self.instances[answer["instance"]] += 1
         for phase in reversed(self.phases):
             if outcome.began >= phase.began:
                 if phase.ended is None or outcome.began < phase.ended:
-                    answer = json.loads(outcome.body)
-                    phase.counts[answer["called"]["called"]["service"]] += 1
+                    phase.counts[answer["service"]] += 1
                 return
+
+    def between(self, began, ended):
+        """(requests, failed ones) that began in this time, of those that have ended."""
+        those = [failed for end, latency, failed in list(self.latest)
+                 if began <= end - latency < ended]
+        return len(those), sum(those)
 
 
 class Demo:
-    versions = VERSIONS
+    rate = RATE
 
     def __init__(self, options):
         self.once = options.once
@@ -84,13 +99,20 @@ class Demo:
 
     # The stage.
 
+    @staticmethod
+    def listeners(names):
+        """{name: a listening socket}, for applications that are started later."""
+        return {name: socket.create_server(("127.0.0.1", 0), backlog=256) for name in names}
+
+    @staticmethod
+    def port(listener):
+        return listener.getsockname()[1]
+
     def start(self):
-        listeners = {}
-        for name in ("web", "orders", *VERSIONS):
-            listeners[name] = socket.create_server(("127.0.0.1", 0), backlog=256)
+        listeners = self.listeners(("web", "orders", *VERSIONS))
 
         def port(name):
-            return listeners[name].getsockname()[1]
+            return self.port(listeners[name])
         # The edge of this mesh: `web` alone takes plain text from outside.
         self.mesh.add("web", port("web"), uses=["orders"], plaintext=True)
         self.mesh.add("orders", port("orders"), uses=["inventory"])
@@ -100,20 +122,19 @@ class Demo:
         self.mesh.routes = [self._split(FIRST_WEIGHTS)]
         self.screen.event("controller with its CA, and four sidecars that enrol with it")
         self.mesh.start()
-        self._start_services(listeners)
-        self.load = Load(
-            self.mesh.proxies["web"].port("inbound"), "web", "/checkout", CLIENTS, RATE,
-            observe=self.tally.add)
-        self.tally.phases.append(Phase(FIRST_WEIGHTS))
-        self.load.start()
-        self.load.wait_for(1)
+        self.start_services(listeners)
+        self.tally.phases.append(Phase(dict(zip(VERSIONS, FIRST_WEIGHTS))))
+        self.began = time.monotonic()
+        self._start_load()
         self.screen.event(f"traffic: {RATE} requests/s into web, mTLS between all sidecars")
 
-    def _start_services(self, listeners):
+    def start_services(self, listeners, fails=None):
+        """Starts an application at each socket; `fails`: {name: of a hundred requests}."""
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sample_service.py")
         for name, listener in listeners.items():
-            arguments = [sys.executable, script, "--name", name,
-                         "--listen-fd", str(listener.fileno())]
+            arguments = [sys.executable, script, "--name", self.mesh.workload_of(name),
+                         "--instance", name, "--listen-fd", str(listener.fileno()),
+                         "--fails", str((fails or {}).get(name, 0))]
             uses = self.mesh.workloads[name].uses
             if uses:
                 outbound = self.mesh.proxies[name].port("outbound")
@@ -122,6 +143,17 @@ class Demo:
                 name, arguments, os.path.join(self.directory, f"{name}-service.log"),
                 pass_fds=[listener.fileno()]))
             listener.close()
+
+    def service(self, name):
+        """The application of this name."""
+        [child] = [child for child in self.services if child.name == name]
+        return child
+
+    def _start_load(self):
+        self.load = Load(
+            self.mesh.proxies["web"].port("inbound"), "web", "/checkout", CLIENTS, RATE,
+            observe=self.tally.add).start()
+        self.load.wait_for(1)
 
     @staticmethod
     def _split(weights):
@@ -144,10 +176,10 @@ class Demo:
         counts, total = phase.counts, sum(phase.counts.values())
         # Exact but for one of rounding per thousand, and what was under way at the two ends.
         tolerance = 1 + total / 1000 + CLIENTS
-        off = max(abs(counts[name] - total * weight / sum(phase.weights))
-                  for name, weight in zip(VERSIONS, phase.weights))
+        off = max(abs(counts[name] - total * weight / sum(phase.weights.values()))
+                  for name, weight in phase.weights.items())
         self.expect(
-            "weights %d/%d" % phase.weights, total > 0 and off <= tolerance,
+            "weights %d/%d" % tuple(phase.weights.values()), total > 0 and off <= tolerance,
             "%d : %d of %d" % (counts[VERSIONS[0]], counts[VERSIONS[1]], total))
 
     # The story.
@@ -158,7 +190,7 @@ class Demo:
         phase.ended = time.monotonic()
         self._expect_split(phase)
         seconds = self.mesh.apply("routes.yaml", [self._split(weights)])
-        self.tally.phases.append(Phase(weights))
+        self.tally.phases.append(Phase(dict(zip(VERSIONS, weights))))
         self.screen.event("meshctl apply --wait: v1 %d, v2 %d; acknowledged after %.0f ms" % (
             *weights, seconds * 1000))
 
@@ -204,20 +236,38 @@ class Demo:
         self.expect(
             "no request failed", self.tally.failed == 0 and self.tally.total > 0,
             f"{self.tally.total - self.tally.failed} of {self.tally.total} succeeded")
+        self.play_resilience()
+        self.load.stop()
+
+    def play_resilience(self):
+        """The act in which things break; whatever went before is judged by then."""
+        self.tally.expects_failures = True
+        self.load.stop()
+        self._start_load()
+        ResilienceAct(self).play()
 
     def watch(self):
         """Until interrupted: whoever edits the manifests sees what becomes of it."""
-        self.screen.hint = f"edit {self.mesh.manifests}/routes.yaml and watch; Ctrl-C ends all"
+        self.load.wait_for(CALM_SECONDS * RATE, seconds=2 * CALM_SECONDS)
+        self.apply_weights(FINAL_WEIGHTS)
+        self.play_resilience()
+        self.tally.phases.append(Phase(self.observer.weights))
+        self.screen.page = "both"
+        self.screen.hints = [
+            f"edit {self.mesh.manifests}/routes.yaml and watch",
+            f"kill -USR1 {self.service(BROKEN).pid} breaks {BROKEN}, and again repairs it; "
+            "Ctrl-C ends all"]
         while True:
             weights = self.observer.weights
             if weights and weights != self.tally.phases[-1].weights:
                 self.tally.phases.append(Phase(weights))
-                self.screen.event("new weights in force: v1 %d, v2 %d" % weights)
+                said = ", ".join(f"{name} {weight}" for name, weight in weights.items())
+                self.screen.event(f"new weights in force: {said}")
             self.load.wait_for(RATE // 2)
 
     def summary(self):
         """Prints the table; true when everything held."""
-        latencies = [1000 * latency for _, latency in self.tally.latest]
+        latencies = [1000 * latency for _, latency, _ in self.tally.latest]
         sidecars = self.observer.latest
         print()
         print(table(
@@ -229,7 +279,7 @@ class Demo:
             [what, "yes" if held else "NO", seen] for what, held, seen in self.expectations]))
         print()
         print("%d requests in %.0f s over two hops with mTLS; p50 %.1f ms, p99 %.1f ms" % (
-            self.tally.total, time.monotonic() - self.load.began,
+            self.tally.total, time.monotonic() - self.began,
             percentile(latencies, 0.5), percentile(latencies, 0.99)))
         for failure in self.tally.failures:
             print(f"failed: {failure!r}")

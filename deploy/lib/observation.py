@@ -1,11 +1,12 @@
 """Looks at every sidecar and the controller twice a second and keeps what it saw."""
 
 import datetime
+import json
 import threading
 import time
 
 from localmesh.metrics import quantile
-from localmesh.processes import CommandFailed
+from localmesh.processes import CommandFailed, port_of
 
 INTERVAL = 0.5
 #: Rates and latencies are over the last so many looks.
@@ -66,8 +67,14 @@ class Observer:
         self._thread = threading.Thread(target=self._run, daemon=True)
         #: {workload: acknowledged version}, None while the controller does not answer.
         self.acknowledged = None
-        #: The weights in force at `orders`, in the order of the manifest.
+        #: The weights in force at `orders`: {service: weight}.
         self.weights = None
+        #: The endpoints that `orders` may call: [(instance, service, what /clusters says)].
+        self.endpoints = []
+        #: What `meshctl canary status --json` says of the only canary; None: there is none.
+        self.canary = None
+        #: Whether canaries are asked about.
+        self.watches_canary = False
 
     def start(self):
         self._look()
@@ -83,20 +90,35 @@ class Observer:
             self._look()
 
     def _look(self):
-        for name, proxy in self._mesh.proxies.items():
+        # A copy: the story adds some meanwhile.
+        for name, proxy in list(self._mesh.proxies.items()):
             try:
                 row = SidecarRow(proxy)
             except (OSError, LookupError, ValueError):
                 continue  # stopping, or not up yet: the view keeps the last look and its age
             self._rows[name] = (self._rows.get(name, []) + [row])[-WINDOW:]
         try:
-            self.weights = weights_in_force(self._mesh.proxies["orders"].admin.json("/config"))
+            admin = self._mesh.proxies["orders"].admin
+            self.weights = weights_in_force(admin.json("/config"))
+            self.endpoints = named_endpoints(admin.json("/clusters"), dict(self._mesh.proxies))
         except (OSError, LookupError, ValueError):
             pass  # not up: what was last in force stays shown
         try:
             self.acknowledged = acknowledged_versions(self._mesh.status())
+            if self.watches_canary:
+                self.look_at_canary()
         except (CommandFailed, OSError, LookupError, ValueError):
             self.acknowledged = None
+
+    def look_at_canary(self):
+        """Asks now."""
+        canaries = json.loads(self._mesh.meshctl("canary", "status", "--json")[1])
+        self.canary = canaries[0] if canaries else None
+
+    def endpoint(self, instance):
+        """What the worker of `orders` knows of this instance's endpoint."""
+        [endpoint] = [said for name, _, said in self.endpoints if name == instance]
+        return endpoint["workers"][0]
 
     @property
     def latest(self):
@@ -114,11 +136,29 @@ class Observer:
 
 def acknowledged_versions(status):
     """{workload name: version} of what `meshctl status --json` says."""
-    return {row["workload"].rsplit("/", 1)[1]: row.get("acknowledgedVersion")
-            for row in status["proxies"]}
+    versions = {}
+    for row in status["proxies"]:
+        versions.setdefault(row["workload"].rsplit("/", 1)[1], []).append(
+            row.get("acknowledgedVersion") or 0)
+    return {workload: min(known) for workload, known in versions.items()}
 
 
 def weights_in_force(configuration):
-    """The weights of the only route in what /config says."""
+    """{service: weight} of the only route in what /config says."""
     [service] = configuration["mesh"]["services"]
-    return tuple(backend["weight"] for backend in service["routes"][0]["backends"])
+    return {name_of(backend["cluster"]): backend["weight"]
+            for backend in service["routes"][0]["backends"]}
+
+
+def named_endpoints(clusters, proxies):
+    """[(instance, service, endpoint)] of what /clusters says, of the endpoints of these proxies."""
+    ports = {proxy.port("inbound"): name for name, proxy in proxies.items()}
+    return sorted(
+        ((ports[port_of(endpoint["address"])], name_of(cluster["name"]), endpoint)
+         for cluster in clusters for endpoint in cluster["endpoints"]
+         if port_of(endpoint["address"]) in ports), key=lambda known: known[0])
+
+
+def name_of(cluster):
+    """`inventory-v1` of `inventory-v1.default`."""
+    return cluster.rsplit(".", 1)[0]

@@ -1,22 +1,26 @@
 """The live view of the demo: redrawn in place on a terminal, plain lines elsewhere.
 
-Fits 80 columns and 24 rows.
+Fits 80 columns and 24 rows; events get the rows that are left.
 """
 
 import datetime
 import sys
+import textwrap
 import threading
 import time
 
 from localmesh.load import percentile
+from observation import name_of
 
-WIDTH, EVENTS = 80, 6
+WIDTH, HEIGHT = 80, 24
 BAR = 20
 REDRAW = 0.5
 #: Rate and latency of the client are over the last so many seconds.
 RECENT = 5.0
 #: Without a terminal, one line of state this often.
 PLAIN_INTERVAL = 5.0
+#: How long each of two pages that take turns is shown.
+PAGE_SECONDS = 8
 _CLEAR, _HOME, _ERASE_LINE, _ERASE_BELOW = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 _BOLD, _DIM, _REVERSE, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[7m", "\x1b[0m"
@@ -29,6 +33,16 @@ def bar(share, width=BAR):
 
 def milliseconds(seconds):
     return "–" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def since_and_until(said):
+    """`out 2.1 s, probe in 0.9 s` of what /clusters says of an endpoint; empty: it is not out."""
+    if said["outMilliseconds"] is None:
+        return ""
+    text = f"out {said['outMilliseconds'] / 1000:.1f} s"
+    if said["ejectedMilliseconds"] is not None:
+        text += f", probe in {said['ejectedMilliseconds'] / 1000:.1f} s"
+    return text
 
 
 def table(header, rows):
@@ -50,7 +64,9 @@ class Screen:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._lock = threading.Lock()
         self._seen_rotations = {}
-        self.hint = "Ctrl-C ends all"
+        #: "mesh", "resilience", or "both" in turn.
+        self.page = "mesh"
+        self.hints = ["Ctrl-C ends all"]
 
     def start(self):
         if self._is_terminal:
@@ -96,7 +112,8 @@ class Screen:
 
     def _report_rotations(self):
         for name, count in self._demo.observer.rotations().items():
-            if count > self._seen_rotations.get(name, 0):
+            # While things break on purpose, certificates are not what there is to see.
+            if count > self._seen_rotations.get(name, 0) and self.page == "mesh":
                 self.event(f"certificate of {name} rotated (number {count})")
             self._seen_rotations[name] = count
 
@@ -107,18 +124,34 @@ class Screen:
         return f"{tally.total} requests, {tally.failed} failed; since the weights changed: {split}"
 
     def _draw(self):
-        with self._lock:
-            events = self._events[-EVENTS:]
         lines = [
             _REVERSE + self._fit(
-                " mesh demo   web → orders → inventory v1/v2".ljust(WIDTH - 7) + self._clock())
+                " mesh demo   web → orders → inventory".ljust(WIDTH - 7) + self._clock())
             + _PLAIN]
         if self._demo.load:
-            lines += self._routes() + [""] + self._split() + [""] + self._sidecars()
-        lines += [""] + [_DIM + self._fit("  " + event) + _PLAIN for event in events]
-        lines += [self._fit("  " + self.hint)]
+            page = self._resilience if self._shows_resilience() else self._mesh
+            lines += self._routes() + [""] + page()
+        hints = [self._fit("  " + hint) for hint in self.hints]
+        with self._lock:
+            latest = self._events[-HEIGHT:]
+        # As they were told, the last ones whole; long ones go on below their text.
+        events = [line for event in latest for line in textwrap.wrap(
+            event, WIDTH - 2, subsequent_indent=" " * 7)]
+        events = events[-max(1, HEIGHT - 1 - len(lines) - len(hints)):]
+        lines += [""] + [_DIM + self._fit("  " + event) + _PLAIN for event in events] + hints
         self._write(
             _HOME + "\n".join(line + _ERASE_LINE for line in lines) + _ERASE_BELOW)
+
+    def _shows_resilience(self):
+        turn = int((time.monotonic() - self._began) / PAGE_SECONDS) % 2 == 1
+        return self.page == "resilience" or self.page == "both" and turn
+
+    def _mesh(self):
+        return self._split() + [""] + self._sidecars()
+
+    def _resilience(self):
+        lines = self._canary()
+        return lines + ([""] if lines else []) + self._endpoints()
 
     @staticmethod
     def _fit(text):
@@ -128,7 +161,8 @@ class Screen:
         row = "  {:<20}{:>11}{:>9}{:>12}{:>11}{:>11}".format
         lines = [_BOLD + row("ROUTE", "REQUESTS", "RATE", "SUCCESS", "P50", "P99") + _PLAIN]
         tally, now = self._demo.tally, time.monotonic()
-        latencies = [latency for ended, latency in list(tally.latest) if ended > now - RECENT]
+        latencies = [latency for ended, latency, _ in list(tally.latest)
+                     if ended > now - RECENT]
         lines.append(row(
             "client → web", tally.total, f"{len(latencies) / RECENT:.0f}/s",
             f"{100 * (1 - tally.failed / tally.total):.2f} %" if tally.total else "–",
@@ -144,7 +178,7 @@ class Screen:
 
     def _split(self):
         phase = self._demo.tally.phases[-1]
-        counts, weights = phase.counts, dict(zip(self._demo.versions, phase.weights))
+        counts, weights = phase.counts, phase.weights
         total, sum_of_weights = sum(counts.values()), sum(weights.values())
         row = "  {:<20}{:>11}{:>9}{:>12}  {}".format
         lines = [_BOLD + row("VERSION", "REQUESTS", "WEIGHT", "SHARE", "") + _PLAIN]
@@ -155,8 +189,39 @@ class Screen:
                 f"{100 * share:.1f} %", bar(share)))
         return lines
 
+    def _canary(self):
+        """Step, share, what the proxies counted of both versions, and the judgement."""
+        said = self._demo.observer.canary
+        if not said:
+            return []
+        row = "  {:<24}{:>11}{:>11}{:>12}".format
+        phase = {"rolledBack": "ROLLED BACK"}.get(said["phase"], said["phase"])
+        lines = [_BOLD + row("CANARY", "REQUESTS", "FAILURES", "SUCCESS")
+                 + f"   {phase}"[:20] + _PLAIN]
+        for label, side in (("canary", said["canary"]), ("baseline", said["baseline"])):
+            rate = side.get("successRate")
+            where = f"   step {said['step']} of {said['stepCount']}, {said['share']:.0%}" \
+                if label == "canary" else ""
+            lines.append(row(
+                f"{label} {name_of(side['service'])}", side["requests"], side["failures"],
+                "–" if rate is None else f"{100 * rate:.2f} %") + where)
+        lines.append(self._fit("  " + (said.get("judgement") or "not judged yet")))
+        return lines
+
+    def _endpoints(self):
+        """Where the sidecar of orders has each endpoint of inventory."""
+        row = "  {:<15}{:<10}{:>7}{:>8}{:>10}  {}".format
+        lines = [_BOLD + row("ENDPOINT", "STANDING", "OK", "FAILED", "LATENCY", "") + _PLAIN]
+        for name, service, endpoint in self._demo.observer.endpoints:
+            said = endpoint["workers"][0]
+            line = self._fit(row(
+                name, said["standing"], said["successes"], said["failures"],
+                milliseconds(said["latencyNanoseconds"] / 1e9), since_and_until(said)))
+            lines.append(line if said["standing"] == "healthy" else _REVERSE + line + _PLAIN)
+        return lines
+
     def _sidecars(self):
-        row = "  {:<13}{:>12}{:>7}  {:<25}{:>8}{:>10}".format
+        row = "  {:<15}{:>10}{:>7}  {:<25}{:>8}{:>10}".format
         lines = [_BOLD + row(
             "SIDECAR", "CONFIG", "ACKED", "CERTIFICATE", "ROTATED", "MEMORY") + _PLAIN]
         acknowledged = self._demo.observer.acknowledged
@@ -166,12 +231,13 @@ class Screen:
             life, age = (ends - begins).total_seconds(), (now - begins).total_seconds()
             # Unknown while the controller is away.
             acked = "?" if acknowledged is None else \
-                "yes" if acknowledged.get(name) == sidecar.version else "no"
+                "yes" if acknowledged.get(self._demo.mesh.workload_of(name)) == sidecar.version \
+                else "no"
             lines.append(row(
                 name, f"{sidecar.version:.0f}", acked,
                 f"{bar(age / life, 12)} {age:.0f} of {life:.0f} s",
                 sidecar.rotations, f"{sidecar.memory / 2**20:.1f} MiB"))
         controller = self._demo.mesh.controller
         state = f"up, pid {controller.pid}" if controller.is_running() else "DOWN"
-        lines.append(f"  {'controller':<13}  {state}")
+        lines.append(f"  {'controller':<15}  {state}")
         return lines

@@ -10,9 +10,10 @@ from .waiting import eventually
 
 
 class _Workload:
-    def __init__(self, application_port, implements, uses, plaintext):
+    def __init__(self, application_port, implements, uses, plaintext, replica_of=None):
         self.application_port = application_port
         self.implements, self.uses, self.plaintext = implements, uses, plaintext
+        self.replica_of = replica_of
         self.data_directory = None
 
 
@@ -48,6 +49,16 @@ class LocalMesh:
         self.workloads[name] = _Workload(
             application_port, implements or name, uses, plaintext)
 
+    def add_replica(self, name, of, application_port):
+        """Another instance of workload `of`, with an application and a proxy of its own."""
+        first = self.workloads[of]
+        self.workloads[name] = _Workload(
+            application_port, first.implements, first.uses, first.plaintext, replica_of=of)
+
+    def workload_of(self, name):
+        """The workload that proxy `name` belongs to."""
+        return self.workloads[name].replica_of or name
+
     def virtual_service(self, name):
         """A service without endpoints of its own: a parent for routes."""
         self.workloads.setdefault(name, None)
@@ -58,7 +69,10 @@ class LocalMesh:
             if workload is None:
                 documents.append(manifests.service(name, None))
                 continue
-            ports = [self.proxies[name].port("inbound")] if name in self.proxies else []
+            if workload.replica_of:
+                continue
+            ports = [proxy.port("inbound") for instance, proxy in self.proxies.items()
+                     if self.workload_of(instance) == name]
             documents += [
                 manifests.service(workload.implements, name, ports),
                 manifests.workload(name, workload.implements, workload.uses)]
@@ -109,7 +123,8 @@ class LocalMesh:
                 "application": {"address": "127.0.0.1", "port": workload.application_port}},
             "controller": {
                 "address": {"address": "127.0.0.1", "port": self.controller.stream_port},
-                "joinTokenFile": token or self.token(name)},
+                "joinTokenFile": token or self.token(
+                    self.workload_of(name), file=f"{name}.token")},
             "dataDirectory": os.path.join(self.directory, f"{name}-data"),
             "accessLog": self.access_log, "drain": self.drain}
 
@@ -151,7 +166,8 @@ class LocalMesh:
         """
         def is_settled():
             rows = [row for row in self.status()["proxies"] if row["isUpToDate"]]
-            return len({row["workload"] for row in rows}) == len(self.proxies)
+            return len({row["workload"] for row in rows}) == \
+                len({self.workload_of(name) for name in self.proxies})
         eventually(is_settled, "every proxy is connected and up to date", seconds)
 
     def stop(self):
