@@ -449,7 +449,7 @@ final class Exchange: AttemptReceiver {
     private func begin(_ target: ExchangeTarget) {
         // The running exchange counts for its cluster from here to `finish`.
         isCounted = true
-        guard target.cluster.beginRequest() else { return fail(.overflow(.requests)) }
+        if let bound = target.cluster.beginRequest() { return fail(.overflow(bound)) }
         attempt(target)
     }
 

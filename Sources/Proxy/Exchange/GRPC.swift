@@ -10,12 +10,21 @@ import Traffic
 /// A status of gRPC for a failure of the proxy.
 enum GRPCStatus: UInt64 {
     case cancelled = 1
+    case unknown = 2
+    case invalidArgument = 3
     case deadlineExceeded = 4
+    case notFound = 5
+    case alreadyExists = 6
     case permissionDenied = 7
     case resourceExhausted = 8
+    case failedPrecondition = 9
+    case aborted = 10
+    case outOfRange = 11
     case unimplemented = 12
     case internalError = 13
     case unavailable = 14
+    case dataLoss = 15
+    case unauthenticated = 16
 
     init(_ failure: Failure) {
         self =
@@ -43,11 +52,15 @@ enum GRPCStatus: UInt64 {
 
     /// As clients map HTTP statuses (gRPC's http-grpc-status-mapping).
     private init(abort: Fault.Abort) {
-        guard case .grpc(let code) = abort else {
-            self = .unavailable
-            return
+        switch abort {
+        case .grpc(let code): self = GRPCStatus(rawValue: UInt64(code)) ?? .unknown
+        case .status(400): self = .internalError
+        case .status(401): self = .unauthenticated
+        case .status(403): self = .permissionDenied
+        case .status(404): self = .unimplemented
+        case .status(429), .status(502...504), .reset: self = .unavailable
+        case .status: self = .unknown
         }
-        self = GRPCStatus(rawValue: UInt64(code)) ?? .unavailable
     }
 
     /// The code in a response's `grpc-status`; nil when there is none, or nothing of the kind.

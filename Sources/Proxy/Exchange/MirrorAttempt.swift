@@ -44,7 +44,7 @@ final class MirrorAttempt: AttemptReceiver {
         let picked = cluster.pick(hash: nil, avoiding: nil, for: head.originVersion)
         // Names that are not resolved yet are not worth waiting for.
         guard let picked else { return drop("no_endpoint") }
-        guard cluster.beginRequest() else {
+        guard cluster.beginRequest() == nil else {
             cluster.endRequest()
             cluster.finished(picked.selection, .neutral, latencyNanoseconds: 0)
             return drop("overflow")

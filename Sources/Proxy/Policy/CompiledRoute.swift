@@ -74,8 +74,15 @@ final class CompiledRoute: ExchangeRoute {
         }
         let fallback = route.fallback.map { fallback in
             CompiledFallback(
-                // A fallback has none of its own, or two of them could go round in a circle.
-                target: fallback.cluster.map { target($0, policies(nil)) },
+                // A fallback has no other backend of its own, or two of them could go round in a circle.
+                target: fallback.cluster.map { cluster in
+                    target(
+                        cluster,
+                        policies(
+                            fallback.response.map { CompiledFallback(target: nil, response: $0) }
+                        )
+                    )
+                },
                 response: fallback.response
             )
         }

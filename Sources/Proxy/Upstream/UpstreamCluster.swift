@@ -245,14 +245,12 @@ final class UpstreamCluster: TimerTarget {
     /// Whether nothing runs, waits or is connected.
     var isUnused: Bool { runningRequests == 0 && connectionCount == 0 && pendingCount == 0 }
 
-    /// Takes an exchange in; false when too many run.
-    func beginRequest() -> Bool {
+    /// Takes an exchange in; the bound it exceeds when too many run.
+    func beginRequest() -> Failure.Bound? {
         runningRequests += 1
         budget?.deposit(worker: worker.index, now: worker.loop.now)
-        guard runningRequests > cluster.limits.requests else {
-            return !isAdaptive || runningRequests <= adaptiveLimit?.limit ?? .max
-        }
-        return false
+        if runningRequests > cluster.limits.requests { return .requests }
+        return isAdaptive && runningRequests > adaptiveLimit?.limit ?? .max ? .concurrency : nil
     }
 
     /// The exchange that `beginRequest` counted is over.

@@ -198,11 +198,42 @@ struct RoutePolicyTests {
         try bench.expect(upstream, receives: get)
         upstream.write(ok)
         try bench.expect(caller, receives: ok)
-        try apply(bench, route(fallback: Fallback(response: response)), [clusters[0]])
+        let nobody = [clusters[0], ProxyBench.cluster("spare", [])]
+        for fallback in [
+            Fallback(response: response), Fallback(cluster: "spare", response: response),
+        ] {
+            try apply(bench, route(fallback: fallback), nobody)
+            let text = try answer(bench, to: get)
+            #expect(statuses(text) == [200])
+            #expect(field("content-type", in: text) == "text/plain")
+            #expect(text.hasSuffix("later"))
+        }
+        try apply(bench, route(fallback: Fallback(cluster: "spare")), nobody)
+        #expect(statuses(try answer(bench, to: get)) == [503])
+        try bench.finish()
+    }
+
+    @Test("a request over the bound that follows latency is told so, not that of the configuration")
+    func concurrencyBound() throws {
+        let bench = try ProxyBench()
+        let application = try bench.application()
+        let cluster = Cluster(
+            name: "orders",
+            security: .plaintext,
+            endpoints: [Endpoint(address: application.socketAddress)],
+            adaptiveConcurrency: AdaptiveConcurrency(initial: 1, min: 1, max: 1)
+        )
+        try apply(bench, route(), [cluster])
+        let caller = try bench.caller()
+        caller.write(get)
+        let upstream = try bench.accepted(application)
+        try bench.expect(upstream, receives: get)
         let text = try answer(bench, to: get)
-        #expect(statuses(text) == [200])
-        #expect(field("content-type", in: text) == "text/plain")
-        #expect(text.hasSuffix("later"))
+        #expect(statuses(text) == [503])
+        #expect(text.contains("urn:mesh:problem:concurrency_limit"))
+        #expect(bench.metrics.value(.localReplies, .outbound, label: "concurrency_limit") == 1)
+        upstream.write(ok)
+        try bench.expect(caller, receives: ok)
         try bench.finish()
     }
 
