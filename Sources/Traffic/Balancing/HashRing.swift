@@ -58,9 +58,10 @@ struct HashRing {
         return nil
     }
 
-    /// Points of an owner of mean weight: enough for shares to within some per cent, few enough to build
-    /// at once. Those of a smaller number are the first of those of a larger one, so that the few lists
-    /// that cross a step lose no more than they must.
+    /// Points of an owner of mean weight: a power of two, so that it seldom changes.
+    ///
+    /// Enough for shares to within some per cent, few enough to build at once. Those of a smaller number
+    /// are the first of those of a larger one, so lists that cross a step lose no more than they must.
     static func pointsPerOwner(of owners: Int) -> Int {
         let most = max(1, pointsMax / max(1, owners))
         return min(pointsPerOwnerMax, 1 << (Int.bitWidth - 1 - most.leadingZeroBitCount))
