@@ -87,7 +87,9 @@ private final class World {
                     security: .plaintext,
                     endpoints: [Endpoint(target: .name("orders.example", port: port))],
                     connectTimeout: connectTimeout,
-                    limits: limits
+                    limits: limits,
+                    // Else the better of the two might be the same one each time.
+                    balancing: LoadBalancing(algorithm: .roundRobin)
                 )
             ]
         )
