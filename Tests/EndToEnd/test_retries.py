@@ -11,6 +11,7 @@ from harness import snapshots
 from harness.app import named
 from harness.case import EndToEndCase
 from harness.client import RawClient, request
+from localmesh import manifests
 from localmesh.waiting import eventually
 
 IN_TURN = {"algorithm": "roundRobin"}
@@ -238,3 +239,43 @@ class Bodies(RetryCase):
             eventually(lambda: app.connections_open() == 0, "they are gone")
             counts[client.exchange(request("PUT", "orders", body=b"y" * 1_000)).status] += 1
         self.assertEqual({200: 60}, dict(counts))
+
+
+class Sidecars(EndToEndCase):
+    """web → a → b → c, each with its sidecar, and each told to repeat what c always refuses."""
+
+    COUNT, SHARE = 150, 0.2
+
+    def test_only_the_outermost_repeats_and_within_its_budget(self):
+        mesh = self.mesh()
+        last = self.app(failing(503))
+        mesh.add("c", last.port)
+        for name, behind in (("b", "c"), ("a", "b"), ("web", "a")):
+            mesh.add(name, self.app(_relay(mesh, name, behind)).port, uses=[behind])
+        mesh.start()
+        document = manifests.mesh(mesh.leaf_lifetime, defaults={
+            "retry": {"attempts": 3, "statuses": [503], "backoff": {"base": "1ms", "max": "2ms"}},
+            "retryBudget": {"share": f"{self.SHARE:.0%}", "perSecond": 0}, "outlierDetection": "none"})
+        mesh.apply("mesh.yaml", [document])
+        with RawClient(mesh.proxies["web"].port("outbound"), timeout=20) as client:
+            for _ in range(self.COUNT):
+                self.assertEqual(503, client.get("a").status)
+        retries = {name: proxy.admin.metrics().sum("mesh_retries_total")
+                   for name, proxy in mesh.proxies.items()}
+        print(f"      {len(last.requests)} requests at the last, retries: {retries}")
+        self.assertEqual((0, 0, 0), (retries["a"], retries["b"], retries["c"]))
+        self.assertGreater(retries["web"], 0)
+        self.assertLessEqual(len(last.requests), (1 + self.SHARE) * self.COUNT)
+        self.assertEqual(self.COUNT + retries["web"], len(last.requests))
+
+
+def _relay(mesh, name, behind):
+    """A handler of an application that asks the next service through its sidecar, and passes on what
+    travels with a request."""
+    def handler(exchange):
+        exchange.read_body()
+        fields = [f"{field}: {value}" for field in ("mesh-attempt", "mesh-deadline")
+                  for value in exchange.request.values(field)]
+        with RawClient(mesh.proxies[name].port("outbound"), timeout=20) as client:
+            exchange.reply(client.get(behind, "/", *fields).status)
+    return handler
