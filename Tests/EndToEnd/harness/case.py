@@ -79,13 +79,14 @@ class EndToEndCase(unittest.TestCase):
         return self.proxy(name, configuration)
 
     def inbound_proxy(self, app, certificate=None, authority=None, name="orders", inbound=None,
-                      **more):
-        """A static proxy with only an inbound listener; plain text without a certificate."""
+                      mesh=None, **more):
+        """A static proxy with only an inbound listener; plain text without a certificate. `mesh` has
+        more fields of its mesh."""
         configuration = {
             "inbound": {"listen": snapshots.address(0),
                         "application": snapshots.address(app.port),
                         "plaintext": certificate is None},
-            "mesh": snapshots.mesh(name, inbound=inbound), **more}
+            "mesh": snapshots.mesh(name, inbound=inbound, **(mesh or {})), **more}
         if certificate:
             configuration["identity"] = self._identity(certificate, authority)
         return self.proxy(name, configuration)
