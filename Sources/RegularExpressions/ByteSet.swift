@@ -16,6 +16,10 @@ struct ByteSet: Hashable, Sendable {
 
     var isEmpty: Bool { a | b | c | d == 0 }
 
+    var count: Int {
+        a.nonzeroBitCount + b.nonzeroBitCount + c.nonzeroBitCount + d.nonzeroBitCount
+    }
+
     func contains(_ byte: UInt8) -> Bool {
         let bit: UInt64 = 1 &<< UInt64(byte & 63)
         return switch byte >> 6 {

@@ -56,6 +56,7 @@ struct PatternPropertyTests {
             let tree = try parser.parse()
             let table = try Pattern(text)
             let simulated = try Pattern(text, tableStatesMax: 0)
+            let literals = table.literals
             for _ in 0..<12 {
                 let count = Int.random(in: 0..<8, using: &random)
                 let input = (0..<count).map { _ in
@@ -65,6 +66,7 @@ struct PatternPropertyTests {
                 matched += expected ? 1 : 0
                 #expect(table.matches(input) == expected, "\(text) on \(input)")
                 #expect(simulated.matches(input) == expected, "\(text) on \(input)")
+                if expected { #expect(literals.hold(for: input), "\(literals) of \(text)") }
             }
         }
         #expect(matched > 2_000)
@@ -120,5 +122,16 @@ private struct SplitMix: RandomNumberGenerator {
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         return mixed ^ (mixed >> 31)
+    }
+}
+
+extension PatternLiterals {
+    /// Whether `input` has all that a match must have.
+    fileprivate func hold(for input: [UInt8]) -> Bool {
+        func contains(_ text: [UInt8]) -> Bool {
+            input.indices.contains { input[$0...].starts(with: text) }
+        }
+        return (prefixes.isEmpty || prefixes.contains { input.starts(with: $0) })
+            && inside.allSatisfy { list in list.contains(where: contains) }
     }
 }

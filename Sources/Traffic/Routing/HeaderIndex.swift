@@ -10,7 +10,7 @@ struct HeaderIndex: Sendable {
     private let key: FieldKey
     private let values: PathIndex
 
-    init(name: String, _ routes: [(path: ContiguousArray<UInt8>, route: RouteEntry)]) {
+    init(name: String, _ routes: [KeyedRoute]) {
         key = FieldKey(name)
         values = PathIndex(routes)
     }
@@ -41,20 +41,31 @@ struct HeaderIndex: Sendable {
 /// Collects the routes of header indexes.
 struct HeaderIndexes {
     private var names: [String] = []
-    private var routes: [String: [(path: ContiguousArray<UInt8>, route: RouteEntry)]] = [:]
+    private var routes: [String: [KeyedRoute]] = [:]
 
-    /// Adds a route by its first exact header; false when it has none, or none that may be indexed.
-    mutating func add(_ match: RouteMatch, _ route: RouteEntry) -> Bool {
-        for header in match.headers where header.name != "host" {
-            guard case .exact(let value) = header.value else { continue }
-            if routes[header.name] == nil {
-                guard names.count < HeaderIndexes.namesMax else { continue }
-                names.append(header.name)
-            }
-            routes[header.name, default: []].append((ContiguousArray(value.utf8), route))
-            return true
+    /// Adds a route by the exact header that `sharing` says is in the fewest routes; false when it has
+    /// none, or none that may be indexed.
+    mutating func add(
+        _ match: RouteMatch,
+        _ route: RouteEntry,
+        sharing: (RouteMatch.Header) -> Int
+    ) -> Bool {
+        let allowed = match.headers.filter { header in
+            guard HeaderIndexes.canHold(header) else { return false }
+            return routes[header.name] != nil || names.count < HeaderIndexes.namesMax
         }
-        return false
+        guard let best = allowed.min(by: { sharing($0) < sharing($1) }),
+            case .exact(let value) = best.value
+        else { return false }
+        if routes[best.name] == nil { names.append(best.name) }
+        routes[best.name, default: []].append((ContiguousArray(value.utf8), route))
+        return true
+    }
+
+    /// Whether a route may be found by this header; HTTP/2 names the host elsewhere than in a field.
+    static func canHold(_ header: RouteMatch.Header) -> Bool {
+        guard header.name != "host", case .exact = header.value else { return false }
+        return true
     }
 
     var made: ContiguousArray<HeaderIndex> {

@@ -22,7 +22,7 @@ struct PathIndex: Sendable {
     let bytesMax: Int
 
     /// An index of these paths, given in the order of the routes.
-    init(_ paths: [(path: ContiguousArray<UInt8>, route: RouteEntry)]) {
+    init(_ paths: [KeyedRoute]) {
         var size = 16
         while size < paths.count * 2 { size *= 2 }
         slots = ContiguousArray(repeating: -1, count: size)

@@ -24,6 +24,8 @@ enum CompiledPath: Sendable {
         }
     }
 
+    var isPattern: Bool { if case .pattern = self { true } else { false } }
+
     func matches(_ head: RequestHead) -> Bool {
         switch self {
         case .any: true

@@ -1,13 +1,15 @@
 // Which of a service's routes a request takes: the first in the configured order whose conditions all
 // hold.
 //
-// What it is: routes by exact path, by prefix, and by one header value where they name no path, each
-// in a hash table, and a list of the rest. A request looks at the routes its own path names, one list
-// per segment, and at the rest as long as they come before the best one found. So ten thousand routes
-// cost what one costs, unless they differ in nothing that is indexed.
+// What it is: routes by exact path, by prefix, by one header value, and by a text that a regular
+// expression's paths must have, each in a hash table, and a list of the rest. A request looks at the
+// routes its own path names, one list per segment or text, and at the rest as long as they come before
+// the best one found. So ten thousand routes cost what one costs, unless they differ in nothing that
+// is indexed: in methods, query parameters, patterns of header values, or patterns of paths without a
+// text of their own, such as `(?i)/Users/.*` or `/[a-z]+/[0-9]+`.
 //
 // Invariants:
-// - every route is in exactly one list; lists are in the order of the routes
+// - every route is in exactly one index; lists are in the order of the routes
 // - the answer is that of trying all routes in order
 
 import Bytes
@@ -28,6 +30,8 @@ public final class RouteTable: Sendable {
     private let exact: PathIndex
     private let prefixes: PathIndex
     private let headers: ContiguousArray<HeaderIndex>
+    private let patterns: PatternIndex
+    private let hasPatterns: Bool
     /// Those that no index holds.
     private let rest: ContiguousArray<RouteEntry>
     private let firstTakesAll: Bool
@@ -36,43 +40,15 @@ public final class RouteTable: Sendable {
     /// A table of `routes` in the order they are tried.
     public init(_ routes: [Route]) {
         matches = ContiguousArray(routes.map { CompiledMatch($0.match) })
-        var exact: [(path: ContiguousArray<UInt8>, route: RouteEntry)] = []
-        var prefixes: [(path: ContiguousArray<UInt8>, route: RouteEntry)] = []
-        var headers = HeaderIndexes()
-        var rest: ContiguousArray<RouteEntry> = []
-        for (index, match) in matches.enumerated() {
-            let entry = RouteEntry(
-                index: Int32(index),
-                hasConditions: !match.conditions.isEmpty
-            )
-            switch match.path {
-            case .exact(let path): exact.append((path, entry))
-            case .prefix(let path): prefixes.append((path, entry))
-            case .any, .pattern:
-                let isIndexed = headers.add(
-                    routes[index].match,
-                    RouteEntry(
-                        index: Int32(index),
-                        hasConditions: true
-                    )
-                )
-                if !isIndexed {
-                    if case .pattern = match.path {
-                        rest.append(RouteEntry(index: Int32(index), hasConditions: true))
-                    } else {
-                        rest.append(entry)
-                    }
-                }
-            }
-            // What comes behind is never reached.
-            if match.isEmpty { break }
-        }
-        self.exact = PathIndex(exact)
-        self.prefixes = PathIndex(prefixes)
-        self.headers = headers.made
-        self.rest = rest
+        let sorted = RouteSorter(routes, matches)
+        exact = PathIndex(sorted.exact)
+        prefixes = PathIndex(sorted.prefixes)
+        headers = sorted.headers.made
+        patterns = PatternIndex(beginnings: sorted.beginnings, contents: sorted.contents)
+        rest = sorted.rest
         firstTakesAll = matches.first?.isEmpty ?? false
-        pathBytesMax = max(self.exact.bytesMax, self.prefixes.bytesMax)
+        pathBytesMax = max(exact.bytesMax, prefixes.bytesMax)
+        hasPatterns = !patterns.isEmpty
     }
 
     /// The index of the route that `head` takes; nil when there is none.
@@ -81,6 +57,7 @@ public final class RouteTable: Sendable {
         var best = Int32.max
         if pathBytesMax > 0 { head.withPath { matchPath($0, head, &best) } }
         for index in headers.indices { headers[index].match(head, self, &best) }
+        if hasPatterns { head.withPath { patterns.match($0, head, self, &best) } }
         for place in rest.indices {
             let entry = rest[place]
             guard entry.index < best else { break }

@@ -14,7 +14,21 @@ import Traffic
 
 /// Kinds of route tables; the n-th request is for the n-th route.
 enum Mix: String, CaseIterable {
-    case exact, prefix, header, exactAndPrefixWithHeaders, pattern
+    case exact, prefix, header, exactAndPrefixWithHeaders, samePathByHeader
+    /// `/api/v[0-9]+/service-7/[^/]+`: what tells the routes apart stands in the middle.
+    case pattern
+    /// `/api/v1/service-7/.*`: at the beginning.
+    case patternPrefix
+    /// `/(api|rest)/v1/service-7/[a-z]+`
+    case patternAlternation
+    /// `.*/service-7/items`: at the end.
+    case patternSuffix
+    /// Two patterns of each of the others among exact paths and prefixes.
+    case mixed
+    /// Nothing that is in all matches tells them apart: tried one after the other.
+    case patternWithoutLiteral
+
+    var isSlow: Bool { self == .patternWithoutLiteral }
 
     func match(_ index: Int) -> RouteMatch {
         let path = "/api/v1/service-\(index)/items"
@@ -31,8 +45,36 @@ enum Mix: String, CaseIterable {
             case 2: RouteMatch(path: .prefix(path), headers: [version])
             default: RouteMatch(path: .prefix("/api/v1/service-\(index)"))
             }
-        case .pattern: RouteMatch(path: .pattern(Benchmark.pattern(index)))
+        case .samePathByHeader:
+            RouteMatch(
+                path: .prefix("/api"),
+                headers: [.init(name: "x-tenant", value: "tenant-\(index)")]
+            )
+        case .pattern: pattern("/api/v[0-9]+/service-\(index)/[^/]+")
+        case .patternPrefix: pattern("/api/v1/service-\(index)/.*")
+        case .patternAlternation: pattern("/(api|rest)/v1/service-\(index)/[a-z]+")
+        case .patternSuffix: pattern(".*/service-\(index)/items")
+        case .mixed:
+            switch index % 6 {
+            case 0: Mix.pattern.match(index)
+            case 1: Mix.patternPrefix.match(index)
+            case 2: Mix.patternAlternation.match(index)
+            case 3: Mix.patternSuffix.match(index)
+            case 4: Mix.exact.match(index)
+            default: Mix.prefix.match(index)
+            }
+        case .patternWithoutLiteral:
+            pattern("/api/v1/[rs]ervice-\(Mix.digits(index))/[^/]+")
         }
+    }
+
+    private func pattern(_ text: String) -> RouteMatch {
+        RouteMatch(path: .pattern(Benchmark.pattern(text)))
+    }
+
+    /// The number with classes for digits, as no one would write it.
+    private static func digits(_ index: Int) -> String {
+        String(index).map { "[\($0)a-j]+" }.joined()
     }
 }
 
@@ -46,12 +88,20 @@ enum Benchmark {
             for count in [1, 100, 10_000] {
                 let table = RouteTable((0..<count).map { route($0, mix.match($0)) })
                 let heads = (0..<64).map { request(number: $0 * max(count / 64, 1) % count) }
-                let matches = mix == .pattern ? 20_000_000 / count / 100 : 1_000_000
+                let matches = mix.isSlow ? 20_000_000 / count / 100 : 1_000_000
                 report("\(mix)", count, matches) { table.match(heads[$0 & 63]) }
             }
         }
         if CommandLine.arguments.count == 1 {
-            report("a pattern compiled", 1, 10_000) { pattern($0).text.utf8.count }
+            report("a pattern compiled", 1, 10_000) {
+                pattern("/api/v[0-9]+/service-\($0)/[^/]+").text.utf8.count
+            }
+            for mix in [Mix.prefix, .mixed, .pattern] {
+                let routes = (0..<10_000).map { route($0, mix.match($0)) }
+                report("a table of \(mix) compiled", routes.count, 10) { _ in
+                    RouteTable(routes).match(request(number: 1))
+                }
+            }
         }
         let schedule = SplitSchedule(weights: [95, 5])
         report("split by ticket", 2, 10_000_000) { schedule.choice(ticket: UInt64($0)) }
@@ -96,8 +146,8 @@ enum Benchmark {
         return head
     }
 
-    static func pattern(_ index: Int) -> Pattern {
-        do { return try Pattern("/api/v[0-9]+/service-\(index)/[^/]+") } catch {
+    static func pattern(_ text: String) -> Pattern {
+        do { return try Pattern(text) } catch {
             preconditionFailure("the benchmark's pattern is good: \(error)")
         }
     }
