@@ -69,6 +69,8 @@ final class Exchange: AttemptReceiver {
     private var target: ExchangeTarget?
     private var upstream: UpstreamStream?
     private var pool: EndpointPool?
+    /// The endpoints of attempts that are over, in their order; a retry goes elsewhere.
+    private(set) var tried: ContiguousArray<EndpointPool> = []
     /// The endpoint of the running attempt, until it is told what became of it.
     private var selection: EndpointSelection?
     private var attemptStartedAt = MonotonicTime(nanoseconds: 0)
@@ -256,7 +258,7 @@ final class Exchange: AttemptReceiver {
     override func resolved(in cluster: UpstreamCluster) {
         precondition(state == .waiting && pool == nil)
         resolving = nil
-        lease(from: cluster, avoiding: nil)
+        lease(from: cluster)
     }
 
     /// The cluster's endpoints have no address.
@@ -476,15 +478,21 @@ final class Exchange: AttemptReceiver {
 
     private func attempt(_ target: ExchangeTarget) {
         attempts += 1
-        let previous = pool
-        pool = nil
-        lease(from: target.cluster, avoiding: previous)
+        noteTried()
+        lease(from: target.cluster)
     }
 
-    private func lease(from cluster: UpstreamCluster, avoiding previous: EndpointPool?) {
+    /// The attempt at `pool` is over.
+    private func noteTried() {
+        guard let pool else { return }
+        tried.append(pool)
+        self.pool = nil
+    }
+
+    private func lease(from cluster: UpstreamCluster) {
         attemptStartedAt = worker.loop.now
         guard
-            let next = cluster.pick(hash: hash, avoiding: previous, for: head.originVersion)
+            let next = cluster.pick(hash: hash, avoiding: tried, for: head.originVersion)
         else {
             if policies.fallback != nil, !cluster.isResolving { return fallBack() }
             if let failure = cluster.wait(self) { return fail(failure) }
@@ -675,6 +683,8 @@ final class Exchange: AttemptReceiver {
     var request: RequestHead { head }
     /// The endpoint of the running attempt, or of the last one.
     var endpoint: EndpointPool? { pool }
+    /// What keeps the request at its endpoint.
+    var requestHash: UInt64? { hash }
     /// Whether an attempt other than the hedge may still be answered.
     var firstAttemptRuns: Bool { selection != nil }
     /// Whether a second attempt still makes sense.
@@ -688,6 +698,9 @@ final class Exchange: AttemptReceiver {
         made.start()
     }
 
+    /// A hedge's attempt at `pool` is over.
+    func noteTried(_ pool: EndpointPool) { tried.append(pool) }
+
     /// A hedge is about to be sent.
     func noteHedged() {
         attempts += 1
@@ -698,6 +711,7 @@ final class Exchange: AttemptReceiver {
     func adopt(_ hedge: HedgeAttempt, _ response: ResponseHead) {
         // What the slow endpoint has taken so far is the least it would have taken.
         abandonAttempt(.success)
+        noteTried()
         worker.metrics.add(.hedgesWon, direction)
         upstream = hedge.stream
         pool = hedge.pool
@@ -718,7 +732,7 @@ final class Exchange: AttemptReceiver {
     private func awaitsHedge() -> Bool {
         guard let hedge = copies?.hedge, hedge.isRunning else { return false }
         state = .waiting
-        pool = nil
+        noteTried()
         return true
     }
 
@@ -828,6 +842,7 @@ final class Exchange: AttemptReceiver {
         policies = worker.passThroughPolicies
         target = nil
         pool = nil
+        if !tried.isEmpty { tried = [] }
         caller = nil
         isOwnedAbove = false
         hash = nil

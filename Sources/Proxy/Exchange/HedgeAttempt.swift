@@ -72,9 +72,11 @@ final class HedgeAttempt: AttemptReceiver {
         if let budget = cluster.budget, !budget.withdraw(worker: worker.index, now: now) {
             return worker.metrics.add(.retriesRefused, .outbound, label: "hedge_budget")
         }
+        var avoided = exchange.tried
+        if let endpoint = exchange.endpoint { avoided.append(endpoint) }
         let picked = cluster.pick(
-            hash: nil,
-            avoiding: exchange.endpoint,
+            hash: exchange.requestHash,
+            avoiding: avoided,
             for: exchange.request.originVersion
         )
         guard let picked, !picked.pool.isSameEndpoint(as: exchange.endpoint) else {
@@ -152,6 +154,7 @@ final class HedgeAttempt: AttemptReceiver {
         state = .over
         guard let selection else { return }
         self.selection = nil
+        if let pool { exchange?.noteTried(pool) }
         cluster.finished(
             selection,
             outcome,

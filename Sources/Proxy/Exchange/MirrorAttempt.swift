@@ -41,7 +41,7 @@ final class MirrorAttempt: AttemptReceiver {
     }
 
     func start() {
-        let picked = cluster.pick(hash: nil, avoiding: nil, for: head.originVersion)
+        let picked = cluster.pick(hash: nil, avoiding: [], for: head.originVersion)
         // Names that are not resolved yet are not worth waiting for.
         guard let picked else { return drop("no_endpoint") }
         guard cluster.beginRequest() == nil else {

@@ -32,6 +32,8 @@ final class Tunnel: DownstreamDriver {
     private var target: TunnelTarget?
     private var series: ConnectionSeries?
     private var pool: EndpointPool?
+    /// Those that did not accept a connection, in their order.
+    private var tried: ContiguousArray<EndpointPool> = []
     /// The endpoint of the connection, until it is told what became of it.
     private var selection: EndpointSelection?
     private var dialedAt = MonotonicTime(nanoseconds: 0)
@@ -215,6 +217,7 @@ final class Tunnel: DownstreamDriver {
         guard let target, state.phase == .connecting else { return }
         guard state.triesAgain(endpoints: target.cluster.pools.count) else { return fail(failure) }
         worker.metrics.add(.retries, connection.direction, label: LocalReply(failure).cause)
+        if let pool { tried.append(pool) }
         attempt()
     }
 
@@ -227,7 +230,7 @@ final class Tunnel: DownstreamDriver {
 
     private func lease() {
         guard let target else { preconditionFailure("an attempt needs a target") }
-        let picked = target.cluster.pick(hash: nil, avoiding: pool, for: .http11)
+        let picked = target.cluster.pick(hash: nil, avoiding: tried, for: .http11)
         guard let picked else {
             pool = nil
             if let failure = target.cluster.wait(self) { fail(failure) }

@@ -261,18 +261,21 @@ final class UpstreamCluster: TimerTarget {
 
     /// The endpoint for the next attempt of an application that speaks `version`.
     ///
-    /// `hash`: of what the request is to be kept together by; `avoiding`: the endpoint that failed,
-    /// which is taken again only if there is no other.
+    /// `hash`: of what the request is to be kept together by; `avoiding`: the endpoints that were tried
+    /// before, in that order, which are taken again only if there is no other.
     func pick(
         hash: UInt64?,
-        avoiding failed: EndpointPool?,
+        avoiding tried: ContiguousArray<EndpointPool>,
         for version: HTTPVersion
     ) -> (pool: EndpointPool, selection: EndpointSelection)? {
         if let successor {
-            return successor.pick(hash: hash, avoiding: failed, for: version)
+            return successor.pick(hash: hash, avoiding: tried, for: version)
         }
-        let avoided = failed.flatMap { failed in
-            pools.firstIndex { $0.isSameEndpoint(as: failed) }
+        var avoided: ContiguousArray<Int> = []
+        if !tried.isEmpty {
+            avoided = ContiguousArray(
+                tried.compactMap { one in pools.firstIndex { $0.isSameEndpoint(as: one) } }
+            )
         }
         let now = worker.loop.now
         guard let selection = selector.pick(hash: hash, avoiding: avoided, now: now),

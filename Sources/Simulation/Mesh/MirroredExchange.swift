@@ -38,7 +38,8 @@ final class SimulatedExchange {
     fileprivate var isOwnedAbove = false
     fileprivate var attempts = 0
     fileprivate var running: [SimulatedAttempt] = []
-    fileprivate var avoided: Int?
+    /// The endpoints that were tried, in that order.
+    fileprivate var tried: ContiguousArray<Int> = []
     fileprivate var backend = -1
     fileprivate var isCounted = false
     fileprivate var abort: Fault.Abort?
@@ -229,7 +230,7 @@ extension Simulation {
             exchange.isCounted = false
             exchange.cluster = fallback
             exchange.attempts = 0
-            exchange.avoided = nil
+            exchange.tried = []
             begin(exchange)
             return true
         }
@@ -249,7 +250,7 @@ extension Simulation {
         guard
             let selection = cluster.selector.pick(
                 hash: cluster.hash(exchange.route.head, exchange.worker.proxy),
-                avoiding: exchange.avoided,
+                avoiding: exchange.tried,
                 now: now
             )
         else {
@@ -385,7 +386,9 @@ extension Simulation {
             return
         }
         exchange.cluster.record.hedges += 1
-        exchange.avoided = slow.selection.index
+        if !exchange.tried.contains(slow.selection.index) {
+            exchange.tried.append(slow.selection.index)
+        }
         attempt(exchange)
     }
 }
@@ -532,7 +535,7 @@ extension Simulation {
             finish(exchange, answer, cause: cause)
         case .retry(let wait):
             exchange.cluster.record.retries += 1
-            exchange.avoided = index
+            exchange.tried.append(index)
             guard wait > 0 else { return attempt(exchange) }
             let time = now.advanced(byNanoseconds: wait)
             queue.add(Event(.retry, at: time, subject: exchange.id, stamp: exchange.stamp))
@@ -568,7 +571,6 @@ extension Simulation {
     }
 
     private func end(_ exchange: SimulatedExchange, _ end: RequestEnd, _ answer: Answer) {
-        // What a slow endpoint took until its hedge was answered is the least it would have taken.
         let isHedged = end == .succeeded && exchange.running.contains { $0.number == 1 }
         for attempt in exchange.running {
             close(attempt, isHedged && attempt.number == 1 ? .success : .neutral)
@@ -656,7 +658,7 @@ extension Simulation {
         exchange.startedAt = now
         exchange.deadlineIsArmed = false
         exchange.attempts = 0
-        exchange.avoided = nil
+        exchange.tried = []
         exchange.backend = -1
         exchange.isCounted = false
         return exchange

@@ -21,6 +21,8 @@ final class EndpointRecord {
     var activeLoad = 1.0
     /// When slow start ends.
     var fullAt: UInt64 = 0
+    /// It was tried for the request for which an endpoint is being picked.
+    var isTried = false
     /// A latency was observed, the estimate is no guess.
     var isMeasured = false
     var use = Use.requests

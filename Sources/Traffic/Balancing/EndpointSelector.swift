@@ -4,7 +4,7 @@
 // endpoints are, and what outlier detection and health checks say of them. It sends nothing and
 // reads no clock. Invariants:
 // * An endpoint that is set aside is picked only as the one probe after its ejection, or in panic.
-// * The endpoint to avoid is picked only when no other is left.
+// * Endpoints to avoid are picked only when no other is left.
 // * A choice costs the same for three endpoints as for ten thousand; what is kept for it is made
 //   anew when the list or an endpoint's health changes, not per attempt.
 // * An attempt that outlives a change of the list still counts where it was sent, and nowhere else.
@@ -85,22 +85,25 @@ public final class EndpointSelector {
     /// The endpoint for an attempt; nil when there is none.
     ///
     /// `hash` is that of what the policy hashes, nil when the request has none or the algorithm
-    /// does not hash. `avoiding` is the index of the endpoint where the last attempt failed: it is
-    /// picked again only when no other can be.
-    public func pick(hash: UInt64?, avoiding: Int?, now: MonotonicTime) -> EndpointSelection? {
-        let avoided = avoiding.map { UInt32(truncatingIfNeeded: $0) } ?? Self.nobody
-        if plainCount > 0, now.nanoseconds < dueAt {
-            // Also the application behind its sidecar: one that is alone is taken, whatever failed.
+    /// does not hash. `tried` has the indexes of the endpoints that the request was sent to before, in
+    /// that order: they are picked again only when no other can be, and then not the last.
+    public func pick(
+        hash: UInt64?,
+        avoiding tried: ContiguousArray<Int>,
+        now: MonotonicTime
+    ) -> EndpointSelection? {
+        if plainCount > 0, now.nanoseconds < dueAt, tried.isEmpty {
+            // Also the application behind its sidecar: where one is alone, there is no choice.
             guard plainCount > 1 else { return selection(candidates.records[0]) }
-            return selection(better(avoided, now.nanoseconds))
+            return selection(better(now.nanoseconds))
         }
-        return pickRarely(hash, avoided, now)
+        return pickRarely(hash, tried, now)
     }
 
     @inline(never)
     private func pickRarely(
         _ hash: UInt64?,
-        _ avoided: UInt32,
+        _ tried: ContiguousArray<Int>,
         _ now: MonotonicTime
     ) -> EndpointSelection? {
         if now.nanoseconds >= dueAt { turn(now) }
@@ -108,15 +111,27 @@ public final class EndpointSelector {
             rampsUntil = 0
             settlePlain()
         }
-        if !probesDue.isEmpty, avoided == Self.nobody || candidates.tiers.isEmpty {
-            return selection(records[Int(probesDue[0])], isProbe: true)
+        if tried.isEmpty, let due = probesDue.first {
+            return selection(records[Int(due)], isProbe: true)
+        }
+        for index in tried where records.indices.contains(index) { records[index].isTried = true }
+        defer {
+            for index in tried where records.indices.contains(index) {
+                records[index].isTried = false
+            }
+        }
+        if candidates.records.allSatisfy(\.isTried) {
+            if let due = probesDue.first(where: { !records[Int($0)].isTried }) ?? probesDue.first,
+                candidates.tiers.isEmpty || !records[Int(due)].isTried
+            {
+                return selection(records[Int(due)], isProbe: true)
+            }
+            for record in candidates.records where Int(record.index) != tried.last {
+                record.isTried = false
+            }
         }
         guard !candidates.tiers.isEmpty else { return nil }
-        let record = choice(hash, avoided, now.nanoseconds)
-        if record.index == avoided, let other = probesDue.first(where: { $0 != avoided }) {
-            return selection(records[Int(other)], isProbe: true)
-        }
-        return selection(record)
+        return selection(choice(hash, now.nanoseconds))
     }
 
     @inline(__always)
@@ -171,15 +186,13 @@ public final class EndpointSelector {
     /// The better of two different endpoints, where nothing but latency and active attempts tells
     /// them apart; there are two at least.
     @inline(__always)
-    private func better(_ avoided: UInt32, _ now: UInt64) -> EndpointRecord {
+    private func better(_ now: UInt64) -> EndpointRecord {
         let bits = self.bits()
         let first = ((bits & 0xffff_ffff) &* plainCount) &>> 32
         var second = ((bits &>> 32) &* (plainCount &- 1)) &>> 32
         if second >= first { second &+= 1 }
         let one = candidates.records[Int(first)]
         let other = candidates.records[Int(second)]
-        if one.index == avoided { return other }
-        if other.index == avoided { return one }
         return isBetter(other, one, now) ? other : one
     }
 
@@ -219,7 +232,4 @@ public final class EndpointSelector {
         random = generator
         return bits
     }
-
-    /// No endpoint's index: lists are far shorter.
-    static let nobody = UInt32.max
 }

@@ -22,10 +22,18 @@ struct TurnQueue {
         for place in stride(from: turns.count / 2 - 1, through: 0, by: -1) { sink(place) }
     }
 
-    /// The turn that is due, or the one after it when it is that of `avoided` and another is there.
-    func next(avoiding avoided: UInt32) -> Int {
-        guard turns[0].index == avoided, turns.count > 1 else { return 0 }
-        return turns.count > 2 && turns[2].precedes(turns[1]) ? 2 : 1
+    /// The first turn of one that `isWanted`, or the first when none is.
+    ///
+    /// Looks no further than below those that are not wanted.
+    func next(where isWanted: (UInt32) -> Bool) -> Int {
+        if isWanted(turns[0].index) { return 0 }
+        var reachable = [1, 2].filter { $0 < turns.count }
+        while let first = reachable.min(by: { turns[$0].precedes(turns[$1]) }) {
+            if isWanted(turns[first].index) { return first }
+            reachable.removeAll { $0 == first }
+            reachable += [first * 2 + 1, first * 2 + 2].filter { $0 < turns.count }
+        }
+        return 0
     }
 
     /// Puts the turn at `place` off by `delay`, which is above 0.

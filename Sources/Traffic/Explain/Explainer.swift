@@ -334,7 +334,7 @@ public struct Explainer {
         let hash = cluster.balancing.hash.flatMap { source in
             CompiledHashSource(source).hash(head, address: [UInt8]().span)
         }
-        let chosen = hash.flatMap { selector.pick(hash: $0, avoiding: nil, now: now)?.index }
+        let chosen = hash.flatMap { selector.pick(hash: $0, avoiding: [], now: now)?.index }
         let known = members.indices.prefix(Explainer.endpointsMax).map { index in
             Explanation.Endpoint(
                 address: members[index].key.description,

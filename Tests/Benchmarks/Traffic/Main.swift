@@ -69,7 +69,7 @@ enum Benchmark {
                 answered += 1
             }
             let hash = UInt64(request) &* 0x9e37_79b9_7f4a_7c15
-            let selection = selector.pick(hash: hash, avoiding: nil, now: now)
+            let selection = selector.pick(hash: hash, avoiding: [], now: now)
             if let selection { selector.started(selection, now: now) }
             running[request & 7] = selection
         }

@@ -92,6 +92,63 @@ struct EndpointSelectorTests {
         }
     }
 
+    @Test(
+        "of the endpoints that were tried none is picked while there is another",
+        arguments: LoadBalancing.Algorithm.allCases
+    )
+    func avoidingSeveral(_ algorithm: LoadBalancing.Algorithm) {
+        for members in [
+            SelectorBench.members(3), SelectorBench.members(6),
+            SelectorBench.members(weights: [1, 10_000, 10_000]),
+            SelectorBench.members(weights: [9, 3, 5, 1, 1]),
+        ] {
+            let bench = SelectorBench(members, balancing: SelectorBench.balancing(algorithm))
+            var random = FastRandom(seed: 3)
+            for round in 0..<500 {
+                let order = members.indices.shuffled(using: &random)
+                let tried = ContiguousArray(order.prefix(1 + round % (members.count - 1)))
+                for hash in [nil, UInt64(round)] {
+                    let picked = bench.pick(hash: hash, afterTrying: tried)
+                    #expect(picked.map { !tried.contains($0.index) } ?? false)
+                }
+            }
+        }
+    }
+
+    @Test(
+        "when all were tried any is picked but the last",
+        arguments: LoadBalancing.Algorithm.allCases
+    )
+    func avoidingAll(_ algorithm: LoadBalancing.Algorithm) {
+        let bench = SelectorBench(count: 3, algorithm)
+        var counts = [0, 0, 0]
+        for round in 0..<300 {
+            let picked = bench.pick(hash: UInt64(round), afterTrying: [1, 0, 1, 2])
+            if let picked { counts[picked.index] += 1 }
+        }
+        #expect(counts[0] > 0 && counts[1] > 0 && counts[2] == 0)
+        // What was avoided once is not avoided for ever.
+        #expect(bench.shares(3_000).allSatisfy { $0 > 0.2 } || algorithm.hashes)
+    }
+
+    @Test("a hash goes on to its next owner with each try, the one it has when they are ejected")
+    func avoidingKeepsOwners() throws {
+        for algorithm in [LoadBalancing.Algorithm.ringHash, .maglev] {
+            let bench = SelectorBench(count: 6, algorithm)
+            for hash in UInt64(0)..<50 {
+                var tried: ContiguousArray<Int> = []
+                for _ in 0..<3 {
+                    tried.append(try #require(bench.pick(hash: hash, afterTrying: tried)).index)
+                }
+                let other = SelectorBench(count: 6, algorithm)
+                other.eject(tried[0])
+                #expect(other.pick(hash: hash)?.index == tried[1])
+                other.eject(tried[1])
+                #expect(other.pick(hash: hash)?.index == tried[2])
+            }
+        }
+    }
+
     @Test("what the avoided endpoint would have taken spreads over the others")
     func avoidingSpreads() {
         for algorithm in [LoadBalancing.Algorithm.peakEWMA, .random, .leastRequest] {

@@ -73,7 +73,14 @@ final class SelectorBench {
     }
 
     func pick(hash: UInt64? = nil, avoiding: Int? = nil) -> EndpointSelection? {
-        selector.pick(hash: hash, avoiding: avoiding, now: now)
+        pick(hash: hash, afterTrying: avoiding.map { [$0] } ?? [])
+    }
+
+    func pick(
+        hash: UInt64? = nil,
+        afterTrying tried: ContiguousArray<Int>
+    ) -> EndpointSelection? {
+        selector.pick(hash: hash, avoiding: tried, now: now)
     }
 
     /// Begins an attempt at `index`, whatever the algorithm would choose.

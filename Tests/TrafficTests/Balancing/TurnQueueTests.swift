@@ -26,12 +26,16 @@ struct TurnQueueTests {
     @Test("the turn of the one to avoid passes to the next, and is kept")
     func avoiding() {
         var queue = Self.queue([0.1, 0.9, 0.3, 0.4])
-        let place = queue.next(avoiding: 0)
+        let place = queue.next { $0 != 0 }
         #expect(queue.turns[place].index == 2)
+        // The second is due after both others, wherever it lies in the heap.
+        #expect(queue.turns[queue.next { ![0, 2, 3].contains($0) }].index == 1)
+        #expect(queue.turns[queue.next { ![0, 2].contains($0) }].index == 3)
+        #expect(queue.next { _ in false } == 0)
         queue.postpone(place, by: 1)
-        #expect(queue.turns[queue.next(avoiding: 7)].index == 0)
+        #expect(queue.turns[queue.next { $0 != 7 }].index == 0)
         let alone = Self.queue([1])
-        #expect(alone.next(avoiding: 0) == 0)
+        #expect(alone.next { $0 != 0 } == 0)
     }
 
     @Test("for random weights every prefix is fair to within a turn")
