@@ -169,7 +169,7 @@ class Envoy(Contender):
                 "budget_percent": {"value": 20}, "min_retry_concurrency": 3}}]},
             "outlier_detection": {
                 "consecutive_5xx": 5, "interval": "1s", "base_ejection_time": "3s",
-                "max_ejection_time": "300s", "max_ejection_percent": 50,
+                "max_ejection_time": "8s", "max_ejection_percent": 50,
                 "enforcing_consecutive_5xx": 100, "enforcing_success_rate": 100,
                 "failure_percentage_threshold": 20, "enforcing_failure_percentage": 100,
                 "failure_percentage_minimum_hosts": 2, "failure_percentage_request_volume": 10,
