@@ -7,14 +7,16 @@ extension AdminExplanation {
         var lines: [(String, String)] = [
             ("request id", story.requestID), ("trace id", story.traceID),
             ("request", "\(story.method) \(authority)\(story.path)"),
-            ("ended", ended),
-            ("status", story.status == 0 ? "none was sent" : "\(story.status)"),
+            story.progress.map { ("running", running($0)) } ?? ("ended", ended),
+            ("status", status),
         ]
         if let flag = story.flag { lines.append(("cut short", flag)) }
-        let limit = story.limitNanoseconds.map { "after \(milliseconds($0))" }
-        lines.append(("deadline", limit ?? "none"))
+        lines.append(("deadline", deadline))
         if let denial = story.denial { lines.append(("denied by", denial)) }
-        lines += story.attempts.enumerated().map { ("attempt \($0 + 1)", $1.text) }
+        lines += story.attempts.enumerated().map { index, attempt in
+            let isLast = index == story.attempts.count - 1
+            return ("attempt \(index + 1)", attempt.text(isRunning: isLast && hasAttempt))
+        }
         let untold = story.attemptCount - story.attempts.count
         if untold > 0 { lines.append(("attempts", "and \(untold) more")) }
         if let refusal = story.retryRefusal {
@@ -40,6 +42,39 @@ extension AdminExplanation {
         "\(seconds(story.ageNanoseconds)) s ago, after \(milliseconds(story.durationNanoseconds))"
     }
 
+    private func running(_ progress: ExchangeStory.Progress) -> String {
+        let bytes =
+            "\(progress.requestBytes) bytes of the request passed on, "
+            + "\(progress.responseBytes) of the response"
+        return "for \(milliseconds(story.durationNanoseconds)), "
+            + "\(progress.step.text); \(bytes)"
+    }
+
+    private var status: String {
+        if story.status != 0 { return "\(story.status)" }
+        return story.progress == nil ? "none was sent" : "none yet"
+    }
+
+    private var deadline: String {
+        guard let limit = story.limitNanoseconds else { return "none" }
+        let text = "after \(milliseconds(limit))"
+        return deadlineLeft.map { "\(text), \(milliseconds($0)) left" } ?? text
+    }
+
+    /// Nil when it has ended, or has no deadline.
+    private var deadlineLeft: UInt64? {
+        guard story.progress != nil, let limit = story.limitNanoseconds else { return nil }
+        return limit - min(limit, story.durationNanoseconds)
+    }
+
+    /// Whether the last attempt is under way.
+    private var hasAttempt: Bool {
+        switch story.progress?.step {
+        case nil, .backoff, .delayedByFault, .waitingForAddress: false
+        case .waitingForConnection, .sending, .waitingForResponse, .responding, .tunnel: true
+        }
+    }
+
     private var counted: String {
         let key = story.series
         let parts = [
@@ -63,10 +98,15 @@ extension AdminExplanation {
             ("path", .string(story.path)), ("ageNanoseconds", .integer(story.ageNanoseconds)),
             ("durationNanoseconds", .integer(story.durationNanoseconds)),
             ("status", .integer(story.status)), ("flag", .optional(story.flag)),
+            ("isRunning", .bool(story.progress != nil)),
+            ("step", .optional(story.progress?.step.rawValue)),
+            ("requestBytes", story.progress.map { .integer($0.requestBytes) } ?? .null),
+            ("responseBytes", story.progress.map { .integer($0.responseBytes) } ?? .null),
             ("limitNanoseconds", story.limitNanoseconds.map { .integer($0) } ?? .null),
+            ("deadlineLeftNanoseconds", deadlineLeft.map { .integer($0) } ?? .null),
             ("denial", .optional(story.denial)),
             ("attempts", .array(story.attempts.map(\.page))),
-            ("attemptCount", .integer(story.attemptCount)),
+            ("attemptCount", .integer(max(story.attemptCount, story.progress?.attempts ?? 0))),
             ("retryRefusal", .optional(story.retryRefusal)),
             ("budgetLeft", story.budgetLeft.map { .integer($0) } ?? .null),
         ]
@@ -90,13 +130,29 @@ extension AdminExplanation {
     }
 }
 
-extension ExchangeStory.Attempt {
+extension ExchangeStory.Progress.Step {
     fileprivate var text: String {
+        switch self {
+        case .waitingForAddress: "waiting for an endpoint's address"
+        case .waitingForConnection: "waiting for a connection"
+        case .backoff: "waiting for its next attempt"
+        case .delayedByFault: "delayed on purpose"
+        case .sending: "sending the request"
+        case .waitingForResponse: "waiting for the response"
+        case .responding: "passing the response on"
+        case .tunnel: "a tunnel"
+        }
+    }
+}
+
+extension ExchangeStory.Attempt {
+    fileprivate func text(isRunning: Bool) -> String {
         var parts = [endpoint.isEmpty ? "no endpoint" : endpoint]
         if waitedNanoseconds > 0 { parts.append("waited \(milliseconds(waitedNanoseconds))") }
         if status != 0 { parts.append("status \(status)") }
         if !failure.isEmpty { parts.append("failed: \(failure)") }
-        parts.append("after \(milliseconds(durationNanoseconds))")
+        let time = milliseconds(durationNanoseconds)
+        parts.append(isRunning ? "for \(time) so far" : "after \(time)")
         return (parts + traits.names).joined(separator: ", ")
     }
 

@@ -34,6 +34,8 @@ public enum ProxyLimits {
     /// Longest time an unused connection to the local application is kept: below the keep-alive time
     /// of most servers, so that a request seldom meets a connection that is just being closed.
     public static let applicationIdleTimeout = Duration.seconds(60)
+    /// Running exchanges of a worker that are looked at for one question about an exchange.
+    static let exchangesSearchedMax = 16_384
     /// Bytes of an answer to a health check that are kept; gRPC's has seven.
     static let healthAnswerBytesMax = 4_096
 }

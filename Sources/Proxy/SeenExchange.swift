@@ -4,7 +4,7 @@ public import Telemetry
 public import Time
 public import Traffic
 
-/// An exchange that a worker remembers, with what it knows now of the clusters it could go to.
+/// An exchange that a worker runs or remembers, with what it knows now of the clusters it could go to.
 public struct SeenExchange: Sendable {
     /// The worker's number.
     public let worker: Int
@@ -37,9 +37,11 @@ public struct SeenExchange: Sendable {
 }
 
 extension Worker {
-    /// What is remembered of the exchanges with this request id or trace id.
+    /// What is known of the exchanges with this request id or trace id: those that run, then those
+    /// that have ended, the latest first.
     func seenExchanges(_ id: String) -> [SeenExchange] {
-        trail.find(id, now: loop.now).map { story in
+        let stories = runningStories(id) + trail.find(id, now: loop.now)
+        return stories.prefix(TelemetryLimits.exchangesFoundMax).map { story in
             let key = story.series
             var clusters: [String: ObservedCluster] = [:]
             for cluster in candidates(of: story) {
@@ -57,6 +59,30 @@ extension Worker {
                 now: loop.now
             )
         }
+    }
+
+    /// Nobody keeps a list of what runs, so that no request pays for it: the connections are walked.
+    private func runningStories(_ id: String) -> [ExchangeStory] {
+        let wanted = WantedExchange(id)
+        var found: [ExchangeStory] = []
+        var searched = 0
+        for connection in connections {
+            for exchange in connection.runningExchanges {
+                guard searched < ProxyLimits.exchangesSearchedMax,
+                    found.count < TelemetryLimits.exchangesFoundMax
+                else { return found }
+                searched += 1
+                guard exchange.isMeant(by: wanted) else { continue }
+                let trail = ExchangeTrail(capacity: 1)
+                guard let progress = exchange.tell(trail) else { continue }
+                found += trail.find(id, now: loop.now).map { story in
+                    var story = story
+                    story.progress = progress
+                    return story
+                }
+            }
+        }
+        return found
     }
 
     /// The clusters it went to or might have gone to.

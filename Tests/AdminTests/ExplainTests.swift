@@ -132,6 +132,65 @@ struct ExplainTests {
         )
     }
 
+    private func running(
+        _ step: ExchangeStory.Progress.Step,
+        limit: UInt64? = 100_000_000
+    ) -> AdminExplanation {
+        var explanation = inventedExplanation()
+        explanation.story.progress = .init(
+            step: step,
+            attempts: 2,
+            requestBytes: 12,
+            responseBytes: 0
+        )
+        explanation.story.status = 0
+        explanation.story.flag = nil
+        explanation.story.limitNanoseconds = limit
+        explanation.story.attempts[1].failure = ""
+        return explanation
+    }
+
+    @Test("What still runs is told with its step, what is left, and its running attempt")
+    func runningText() {
+        let text = running(.waitingForResponse).text
+        #expect(
+            text.contains(
+                """
+                request      GET orders/x
+                running      for 20.000 ms, waiting for the response; 12 bytes of the request passed on, 0 of the response
+                status       none yet
+                deadline     after 100.000 ms, 80.000 ms left
+                attempt 1    10.0.0.1:80, status 503, after 4.000 ms
+                attempt 2    10.0.0.2:80, waited 12.000 ms, for 4.000 ms so far, probe, panic
+
+                """
+            )
+        )
+        #expect(!text.contains("ended"))
+        // Between two attempts none runs; and a deadline that has passed has nothing left.
+        let backoff = running(.backoff, limit: 1_000_000).text
+        #expect(backoff.contains("waiting for its next attempt"))
+        #expect(backoff.contains("deadline     after 1.000 ms, 0.000 ms left"))
+        #expect(!backoff.contains("so far"))
+        #expect(running(.sending, limit: nil).text.contains("deadline     none\n"))
+    }
+
+    @Test("Each step has words and a name in JSON", arguments: ExchangeStory.Progress.Step.allCases)
+    func steps(step: ExchangeStory.Progress.Step) throws {
+        let explanation = running(step)
+        let line = explanation.text.split(separator: "\n").first { $0.hasPrefix("running") }
+        #expect(try #require(line).hasPrefix("running      for 20.000 ms, "))
+        let page = try ConfigNode.parse(json: explanation.page.text)
+        #expect(page["isRunning"]?.value == .bool(true))
+        #expect(page["step"]?.value == .string(step.rawValue))
+        #expect(page["requestBytes"]?.value == .number("12"))
+        #expect(page["deadlineLeftNanoseconds"]?.value == .number("80000000"))
+        let ended = try ConfigNode.parse(json: inventedExplanation().page.text)
+        #expect(ended["isRunning"]?.value == .bool(false))
+        #expect(ended["step"]?.value == .null)
+        #expect(ended["deadlineLeftNanoseconds"]?.value == .null)
+    }
+
     @Test("The JSON holds the same")
     func json() throws {
         let page = try ConfigNode.parse(json: inventedExplanation().page.text)

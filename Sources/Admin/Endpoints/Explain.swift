@@ -11,7 +11,7 @@ extension AdminEndpoint {
     )
 }
 
-/// An exchange that is remembered, and the decisions on it.
+/// An exchange that runs or is remembered, and the decisions on it.
 public struct AdminExplanation: Sendable {
     /// The worker that served it.
     public var worker: Int
@@ -103,7 +103,7 @@ private func explainPage(
     guard !found.isEmpty else {
         return .problem(
             404,
-            "no exchange with this id is remembered; each worker keeps the last "
+            "no exchange with this id runs or is remembered; each worker keeps the last "
                 + "\(TelemetryLimits.exchangesKept) exchanges that have ended"
         )
     }

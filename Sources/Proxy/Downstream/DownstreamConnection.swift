@@ -56,6 +56,9 @@ final class DownstreamConnection: TransportConnection {
     /// Whether no exchange runs and no request has begun.
     var isIdle: Bool { driver?.isIdle ?? true }
 
+    /// The exchanges that run on it; for questions about them.
+    var runningExchanges: [Exchange] { driver?.runningExchanges ?? [] }
+
     /// Whether no request has come yet: who has just connected is about to send one, and nothing has
     /// told it not to.
     var awaitsFirstRequest: Bool { !hasServed && !isClosing }

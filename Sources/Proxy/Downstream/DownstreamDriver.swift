@@ -23,6 +23,9 @@ class DownstreamDriver {
     /// rests need not keep it.
     var canRest: Bool { false }
 
+    /// The exchanges that run on it; for questions about them.
+    var runningExchanges: [Exchange] { [] }
+
     /// The connection is ready for plaintext.
     func begin() {}
     /// Plaintext arrived; lent during the call.

@@ -50,6 +50,10 @@ final class HTTP1Downstream: DownstreamDriver {
 
     override var isIdle: Bool { !exchangeRuns && !headStarted }
 
+    override var runningExchanges: [Exchange] {
+        exchangeRuns ? [exchange].compactMap(\.self) : []
+    }
+
     override var canRest: Bool { isIdle && decoder.isIdle && reading == .head && pending == nil }
 
     // MARK: From the connection

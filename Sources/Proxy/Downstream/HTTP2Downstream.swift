@@ -149,6 +149,10 @@ final class HTTP2Downstream: DownstreamDriver {
 
     override func closed() { close() }
 
+    override var runningExchanges: [Exchange] {
+        streams.map(\.exchange).filter { $0.state != .idle }
+    }
+
     // MARK: From the codec
 
     func begin(_ stream: HTTP2ServerStream) {

@@ -937,4 +937,42 @@ final class Exchange: AttemptReceiver {
             retryOrFail(.perTryTimeout, .perTryTimeout)
         }
     }
+
+    // MARK: For explanations while it runs
+
+    /// Whether this id asks for it.
+    func isMeant(by wanted: WantedExchange) -> Bool { wanted.isMeant(trace, head.fields) }
+
+    /// Notes it in a trail of the asker's as if it ended now; says how far it is, nil: it does not run.
+    func tell(_ trail: ExchangeTrail) -> ExchangeStory.Progress? {
+        let step: ExchangeStory.Progress.Step
+        switch (state, pause) {
+        case (.idle, _): return nil
+        case (.waiting, .backoff): step = .backoff
+        case (.waiting, .fault): step = .delayedByFault
+        case (.waiting, .none): step = resolving == nil ? .waitingForConnection : .waitingForAddress
+        case (.requesting, _): step = requestEnded ? .waitingForResponse : .sending
+        case (.responding, _): step = tunnel == .none ? .responding : .tunnel
+        }
+        trail.add(
+            head,
+            trace: trace,
+            series: target?.series ?? caller?.series ?? unplacedSeries,
+            status: status,
+            flag: nil,
+            endpoint: pool?.addressText ?? "",
+            route: target?.route ?? -1,
+            version: worker.snapshotVersion,
+            startedAt: startedAt,
+            deadline: deadline,
+            now: worker.loop.now,
+            details: notes.details
+        )
+        return .init(
+            step: step,
+            attempts: attempts,
+            requestBytes: requestBytes,
+            responseBytes: responseBytes
+        )
+    }
 }

@@ -10,7 +10,8 @@ import Traffic
 /// A class, for a struct that changes itself costs its owner a check for exclusive access each time.
 final class ExchangeNotes {
     private let trail: ExchangeTrail
-    private var details: ExchangeDetails?
+    /// What is noted of the exchange that runs; nil: nothing.
+    private(set) var details: ExchangeDetails?
     /// The running attempt's number in `details`; nil when it is not noted there.
     private var attempt: Int?
 

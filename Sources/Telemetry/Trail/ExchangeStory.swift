@@ -2,7 +2,7 @@ internal import Bytes
 internal import HTTP
 internal import Time
 
-/// What happened to one exchange, copied out of its worker.
+/// What happened to one exchange so far, copied out of its worker.
 public struct ExchangeStory: Sendable, Equatable {
     /// One attempt.
     public struct Attempt: Sendable, Equatable {
@@ -22,6 +22,34 @@ public struct ExchangeStory: Sendable, Equatable {
         public var traits: AttemptTraits
     }
 
+    /// How far an exchange is that still runs.
+    public struct Progress: Sendable, Equatable {
+        /// What it does.
+        public enum Step: String, Sendable, CaseIterable {
+            case waitingForAddress, waitingForConnection, backoff, delayedByFault
+            case sending, waitingForResponse, responding, tunnel
+        }
+
+        /// What it does now.
+        public var step: Step
+        /// Attempts begun, the running one included.
+        public var attempts: Int
+        /// Body bytes of the request that were sent on.
+        public var requestBytes: UInt64
+        /// Body bytes of the response that were passed on.
+        public var responseBytes: UInt64
+
+        /// A progress; see the properties.
+        public init(step: Step, attempts: Int, requestBytes: UInt64, responseBytes: UInt64) {
+            self.step = step
+            self.attempts = attempts
+            self.requestBytes = requestBytes
+            self.responseBytes = responseBytes
+        }
+    }
+
+    /// Nil: it has ended.
+    public var progress: Progress?
     /// As the caller sent it, or as the proxy made it.
     public var requestID: String
     /// 32 hexadecimal digits.
@@ -34,7 +62,7 @@ public struct ExchangeStory: Sendable, Equatable {
     public var path: String
     /// Nanoseconds between its end and the question.
     public var ageNanoseconds: UInt64
-    /// From the request's head to the response's last byte.
+    /// From the request's head to the response's last byte, or until now.
     public var durationNanoseconds: UInt64
     /// From its beginning to its deadline; nil: it had none.
     public var limitNanoseconds: UInt64?
