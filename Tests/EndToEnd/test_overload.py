@@ -23,7 +23,8 @@ class Shedding(EndToEndCase):
 
     #: The worker answers these itself, so that it is all there is to wait for.
     ANSWERED = {"redirect": {"path": {"full": "/elsewhere"}}}
-    CONNECTIONS = 250
+    #: Of each priority.
+    CONNECTIONS = 80
     SHEDDING = {"target": "1ms", "interval": "200ms"}
 
     def setUp(self):
@@ -43,23 +44,25 @@ class Shedding(EndToEndCase):
 
     @contextlib.contextmanager
     def overload(self, proxy, listener="outbound"):
-        """So many callers at once, of all priorities in turn, that each turn of the worker is a long one.
+        """So many callers of each priority at once that each turn of the worker is a long one.
 
         They go first where both want the same processor: the worker then finds all of them waiting,
         however busy the machine is, and not one after the other.
         """
         for thread in os.listdir(f"/proc/{proxy.pid}/task"):
             os.setpriority(os.PRIO_PROCESS, int(thread), 10)
-        load = subprocess.Popen(
+        # One program for each, or all their connections would ask for the same one at the same time.
+        loads = [subprocess.Popen(
             ["h2load", "--h1", "-c", str(self.CONNECTIONS), "-D", "240",
-             f"--connect-to=127.0.0.1:{proxy.port(listener)}",
-             *(f"http://orders/{priority}" for priority in PRIORITIES)],
+             f"--connect-to=127.0.0.1:{proxy.port(listener)}", f"http://orders/{priority}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for priority in PRIORITIES]
         try:
-            yield load
+            yield
         finally:
-            load.kill()
-            load.wait()
+            for load in loads:
+                load.kill()
+                load.wait()
 
     def refuse_all(self, proxy):
         """Waits until even what is critical was refused; each less important one was refused earlier, and
