@@ -334,7 +334,7 @@ final class UpstreamCluster: TimerTarget {
         case .restored(let index):
             worker.metrics.add(.endpointRestorations, direction)
             worker.logEndpoint("endpoint restored", cluster.name, address(index), reason)
-        case .probing: break
+        case .probing, .cleared: break
         }
     }
 

@@ -102,7 +102,7 @@ public struct RunReport: Sendable, Equatable, Codable {
             switch standing.event {
             case .ejected: ejections[standing.cluster] += 1
             case .restored: restorations[standing.cluster] += 1
-            case .probing: break
+            case .probing, .cleared: break
             }
         }
         var groups: [(key: [String], members: [Int])] = []

@@ -4,6 +4,8 @@ public enum EndpointEvent: Sendable, Hashable {
     case ejected(Int, EjectionCause)
     /// It gets requests again.
     case restored(Int)
-    /// Its ejection is over: the next request probes it.
+    /// Its ejection is over, or it is suspected: the next request probes it.
     case probing(Int)
+    /// It was suspected and has answered; it gets requests again.
+    case cleared(Int)
 }

@@ -12,6 +12,16 @@ final class EndpointRecord {
         case probe
     }
 
+    /// What an estimate of latency rests on.
+    enum Basis: UInt8 {
+        /// Nothing that was observed.
+        case guess
+        /// Answers.
+        case answers
+        /// The last that was seen of it was no answer.
+        case penalty
+    }
+
     let id: UInt32
     /// Its place in the list.
     var index: UInt32 = 0
@@ -21,10 +31,10 @@ final class EndpointRecord {
     var activeLoad = 1.0
     /// When slow start ends.
     var fullAt: UInt64 = 0
+    /// What the latency is taken from.
+    var basis = Basis.guess
     /// It was tried for the request for which an endpoint is being picked.
     var isTried = false
-    /// A latency was observed, the estimate is no guess.
-    var isMeasured = false
     var use = Use.requests
     /// When it ceased to be used for requests; says nothing while it is.
     var outSince: UInt64 = 0
@@ -35,6 +45,10 @@ final class EndpointRecord {
         self.id = id
         latency = LatencyEstimate(now: now)
     }
+
+    /// The estimate is no guess.
+    @inline(__always)
+    var isMeasured: Bool { basis != .guess }
 
     /// Latency for a choice at `now`.
     ///
@@ -49,7 +63,7 @@ final class EndpointRecord {
         if active == 0 {
             // What was not asked for long is tried again because its estimate fell; did the first
             // answer only move the estimate, a recovered endpoint would wait once more after it.
-            if latency.isForgotten(at: now) { isMeasured = false }
+            if latency.isForgotten(at: now) { basis = .guess }
             latency.settle(at: now)
         }
         active &+= 1
@@ -58,21 +72,40 @@ final class EndpointRecord {
     @inline(__always)
     func finish(_ outcome: AttemptOutcome, _ nanoseconds: UInt64, at now: UInt64) {
         if active > 0 { active &-= 1 }
-        var sample = Self.sample(nanoseconds)
-        switch outcome {
-        case .success: break
-        // A failure may be fast; the endpoint is none the better for it.
-        case .failure: sample = max(sample, LatencyEstimate.start, latency.held)
-        case .overload: sample = max(sample, LatencyEstimate.overload)
-        case .neutral:
-            latency.hold(at: now)
-            return
-        }
-        if isMeasured {
-            latency.add(sample, now: now)
+        if outcome == .success, basis == .answers {
+            latency.add(Self.sample(nanoseconds), now: now)
         } else {
-            isMeasured = true
+            finishRarely(outcome, nanoseconds, at: now)
+        }
+    }
+
+    @inline(never)
+    private func finishRarely(_ outcome: AttemptOutcome, _ nanoseconds: UInt64, at now: UInt64) {
+        let sample = Self.sample(nanoseconds)
+        // What began before the last that is known tells of the time before it.
+        let isNews = now &- min(nanoseconds, now) >= latency.time
+        switch outcome {
+        case .success:
+            // The first answer after a penalty ends it: the penalty was no latency of an answer.
+            guard basis == .guess || isNews else { return latency.add(sample, now: now) }
             latency.replace(by: sample, now: now)
+            basis = .answers
+        case .failure:
+            // A failure may be fast; the endpoint is none the better for it.
+            take(max(sample, LatencyEstimate.start, latency.held), now)
+            basis = .penalty
+        case .overload:
+            take(max(sample, LatencyEstimate.overload), now)
+            basis = .answers
+        case .neutral: latency.hold(at: now)
+        }
+    }
+
+    private func take(_ sample: Double, _ now: UInt64) {
+        if basis == .guess {
+            latency.replace(by: sample, now: now)
+        } else {
+            latency.add(sample, now: now)
         }
     }
 

@@ -64,8 +64,16 @@ extension EndpointSelector {
 
     /// Has an outcome counted; says if that ejected the endpoint.
     @inline(never)
-    func counted(_ index: Int, isFailure: Bool, _ now: MonotonicTime) -> EndpointEvent? {
-        let ejection = withDetector { $0.record(index, isFailure: isFailure, now: now) } ?? nil
+    func counted(
+        _ index: Int,
+        isFailure: Bool,
+        _ latency: UInt64,
+        _ now: MonotonicTime
+    ) -> EndpointEvent? {
+        let ejection =
+            withDetector {
+                $0.record(index, isFailure: isFailure, latencyNanoseconds: latency, now: now)
+            } ?? nil
         noteDue()
         guard let ejection else { return nil }
         settleUse(index, now)
@@ -100,6 +108,9 @@ extension EndpointSelector {
         case .ejected(let ejection):
             rebuild()
             return .ejected(index, ejection.cause)
+        case .cleared:
+            rebuild()
+            return .cleared(index)
         case .restored:
             beginAnew(index, isMeasured: outcome == .overload, now.nanoseconds)
             rebuild()
@@ -109,7 +120,7 @@ extension EndpointSelector {
 
     /// Forgets the latency of a bad time, which a single answer to a probe does not replace.
     private func beginAnew(_ index: Int, isMeasured: Bool, _ now: UInt64) {
-        records[index].isMeasured = isMeasured
+        records[index].basis = isMeasured ? .answers : .guess
         beginRamp(records[index], now)
     }
 

@@ -67,7 +67,8 @@ public final class EndpointSelector {
         rampNanoseconds = policy.slowStart?.window.nanoseconds ?? 0
         rampMin = policy.slowStart?.weightMin.fraction ?? 1
         random = FastRandom(seed: seed)
-        detector = outliers.map { OutlierDetector($0, seed: seed ^ 0x5eed) }
+        let avoids = isByLatency
+        detector = outliers.map { OutlierDetector($0, suspects: avoids, seed: seed ^ 0x5eed) }
     }
 
     /// Endpoints in the list.
@@ -167,8 +168,8 @@ public final class EndpointSelector {
         switch outcome {
         case .success:
             if detector?.countSuccess(index, now: now) != false { return nil }
-            return counted(index, isFailure: false, now)
-        case .failure: return counted(index, isFailure: true, now)
+            return counted(index, isFailure: false, latencyNanoseconds, now)
+        case .failure: return counted(index, isFailure: true, latencyNanoseconds, now)
         case .overload, .neutral: return nil
         }
     }

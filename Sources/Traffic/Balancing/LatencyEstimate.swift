@@ -12,7 +12,7 @@
 struct LatencyEstimate {
     private var nanoseconds: Double
     /// When `nanoseconds` was right.
-    private var time: UInt64
+    private(set) var time: UInt64
 
     /// Starts with a guess.
     init(nanoseconds: Double = Self.start, now: UInt64) {

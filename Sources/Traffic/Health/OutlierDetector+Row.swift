@@ -24,6 +24,14 @@ extension OutlierDetector {
         /// Failures since the last success.
         var consecutive: UInt32 = 0
         var ejections: UInt32 = 0
+        /// Times of late that it was suspected.
+        var suspicions: UInt32 = 0
+        /// When it is to be probed unless it has answered by then; `.max`: it has not failed.
+        var suspectAt = UInt64.max
+        /// It was set aside for a failure with nothing after it.
+        var isSuspect = false
+        /// It is in probation, or probed, without having been ejected.
+        var isUntold = false
         /// End of the ejection, or of the patience with the probe.
         var until = MonotonicTime(nanoseconds: 0)
         var restoredAt = MonotonicTime(nanoseconds: 0)
@@ -73,6 +81,9 @@ extension OutlierDetector {
         /// Begins anew; how often it was ejected, and why, is remembered.
         func restart(at now: MonotonicTime) {
             phase = .healthy
+            isSuspect = false
+            isUntold = false
+            suspectAt = .max
             consecutive = 0
             until = now
             restoredAt = now

@@ -6,6 +6,12 @@
 //      │                                               └──── failed, or late ─── probing
 //      └──────────────────────────────── answered ───────────────────────────────┘
 //
+// Where balancing keeps away from what has failed, failures in a row may never come to be enough, nor
+// a success come to end them. There a failure with nothing after it makes an endpoint a suspect, which
+// is in probation too without having been ejected: soon where the failure cost its caller little, else
+// after a third of an ejection. What little is known of it is soon out of date, so while its probes
+// fail it waits for thirds of ejections.
+//
 // It counts; it neither picks endpoints nor reads a clock. Invariants:
 // * At most `ejectedMax` of the endpoints are not healthy, but one may be as soon as there are two.
 // * A single endpoint is always healthy: there is nothing better to use.
@@ -33,6 +39,8 @@ public struct OutlierDetector {
     private let policy: OutlierDetection
     private let bucketNanoseconds: UInt64
     private let consecutiveMax: UInt32
+    /// Whether the last failure of an endpoint that gets no requests any more is followed by a probe.
+    private let suspects: Bool
     private var random: FastRandom
 
     private var rows: ContiguousArray<Row> = []
@@ -49,8 +57,16 @@ public struct OutlierDetector {
     public private(set) var setAsideCount = 0
 
     /// Judges `count` endpoints by `policy`; the jitter follows from `seed`.
-    public init(_ policy: OutlierDetection, count: Int = 0, seed: UInt64) {
+    ///
+    /// `suspects`: balancing keeps away from an endpoint after one failure.
+    public init(
+        _ policy: OutlierDetection,
+        count: Int = 0,
+        suspects: Bool = false,
+        seed: UInt64
+    ) {
         self.policy = policy
+        self.suspects = suspects
         bucketNanoseconds = policy.window.nanoseconds / UInt64(Row.bucketCount)
         consecutiveMax = policy.consecutiveFailures.map { UInt32($0) } ?? .max
         random = FastRandom(seed: seed)
@@ -78,18 +94,25 @@ public struct OutlierDetector {
     }
 
     /// Counts the outcome of a request that was no probe; an ejection when that was enough.
+    ///
+    /// `latencyNanoseconds`: how long the caller waited for a failure.
     public mutating func record(
         _ index: Int,
         isFailure: Bool,
+        latencyNanoseconds: UInt64 = .max,
         now: MonotonicTime
     ) -> Ejection? {
         if now.nanoseconds >= bucketEnd { enterBucket(now) }
-        if isFailure { return recordFailure(index, now) }
+        if isFailure { return recordFailure(index, latencyNanoseconds, now) }
         rows[index].countSuccess(epoch, slot)
         return nil
     }
 
-    private mutating func recordFailure(_ index: Int, _ now: MonotonicTime) -> Ejection? {
+    private mutating func recordFailure(
+        _ index: Int,
+        _ latency: UInt64,
+        _ now: MonotonicTime
+    ) -> Ejection? {
         // A request begun before the ejection, or sent in panic, says nothing new.
         guard rows[index].phase == .healthy else { return nil }
         rows[index].countFailure(epoch, slot)
@@ -99,8 +122,43 @@ public struct OutlierDetector {
             return eject(index, .consecutiveFailures(Int(rows[index].consecutive)), now)
         }
         let (successes, requests) = rows[index].sum()
-        guard isTooLow(successes, requests) else { return nil }
-        return eject(index, .successRate(successes: successes, requests: requests), now)
+        if isTooLow(successes, requests) {
+            return eject(index, .successRate(successes: successes, requests: requests), now)
+        }
+        if suspects { suspect(index, latency, now) }
+        return nil
+    }
+
+    /// A healthy endpoint has failed: without an outcome after it a probe is due, the later the more
+    /// often that happened of late.
+    private mutating func suspect(_ index: Int, _ latency: UInt64, _ now: MonotonicTime) {
+        let count = rested(rows[index].suspicions, index, now) + 1
+        // A caller whose request is the probe waits as long again: a sixteenth of the time at most.
+        let cheap = max(Self.suspicionMin, min(latency, .max / 32) * 16)
+        let (grown, overflow) = cheap.multipliedReportingOverflow(by: UInt64(count))
+        let wait = min(overflow ? .max : grown, ejectionNanoseconds(count, isSuspect: true))
+        rows[index].suspectAt = now.advanced(byNanoseconds: wait).nanoseconds
+        earliestUntil = min(earliestUntil, rows[index].suspectAt)
+    }
+
+    /// The time of a suspicion has come.
+    private mutating func endSuspicion(
+        _ index: Int,
+        _ now: MonotonicTime,
+        _ changes: inout [Change]
+    ) {
+        // It has answered since.
+        guard rows[index].consecutive > 0 else { return rows[index].suspectAt = .max }
+        // It waits until there is room among those set aside.
+        guard setAsideCount < setAsideMax else { return suspect(index, .max, now) }
+        setAsideCount += 1
+        let suspicions = rested(rows[index].suspicions, index, now) + 1
+        rows[index].suspicions = min(suspicions, Self.ejectionsMax)
+        rows[index].suspectAt = .max
+        rows[index].isSuspect = true
+        rows[index].isUntold = true
+        rows[index].phase = .probation
+        changes.append(.probation(index))
     }
 
     private func isTooLow(_ successes: Int, _ requests: Int) -> Bool {
@@ -151,8 +209,9 @@ public struct OutlierDetector {
             return record(index, isFailure: !succeeded, now: now).map(ProbeResult.ejected) ?? .none
         case (.healthy, nil): return .none
         case (_, true?):
+            let isUntold = rows[index].isUntold
             restore(index, now)
-            return .restored
+            return isUntold ? .cleared : .restored
         case (.probing, false?):
             return .ejected(ejectAgain(index, now))
         case (.probing, nil):
@@ -166,6 +225,8 @@ public struct OutlierDetector {
     public enum ProbeResult: Sendable, Hashable {
         case none
         case restored
+        /// It was no more than suspected, and has answered.
+        case cleared
         case ejected(Ejection)
     }
 
@@ -191,7 +252,12 @@ public struct OutlierDetector {
         earliestUntil = .max
         for index in rows.indices {
             switch rows[index].phase {
-            case .healthy, .probation: break
+            case .probation: break
+            case .healthy:
+                if now.nanoseconds >= rows[index].suspectAt { endSuspicion(index, now, &changes) }
+                if rows[index].phase == .healthy {
+                    earliestUntil = min(earliestUntil, rows[index].suspectAt)
+                }
             case .ejected where now >= rows[index].until:
                 rows[index].phase = .probation
                 changes.append(.probation(index))
@@ -261,10 +327,15 @@ public struct OutlierDetector {
     ) -> Ejection? {
         guard setAsideCount < setAsideMax else { return nil }
         setAsideCount += 1
-        // Each window of health makes up for one ejection.
-        let rested = now.nanoseconds(since: rows[index].restoredAt) / policy.window.nanoseconds
-        rows[index].ejections -= UInt32(min(rested, UInt64(rows[index].ejections)))
+        rows[index].isSuspect = false
+        rows[index].ejections = rested(rows[index].ejections, index, now)
         return beginEjection(index, cause, now)
+    }
+
+    /// What is left of a count: each window of health makes up for one.
+    private func rested(_ count: UInt32, _ index: Int, _ now: MonotonicTime) -> UInt32 {
+        let windows = now.nanoseconds(since: rows[index].restoredAt) / policy.window.nanoseconds
+        return count - UInt32(min(windows, UInt64(count)))
     }
 
     private mutating func ejectAgain(_ index: Int, _ now: MonotonicTime) -> Ejection {
@@ -278,19 +349,29 @@ public struct OutlierDetector {
     ) -> Ejection {
         rows[index].ejections = min(rows[index].ejections + 1, Self.ejectionsMax)
         let count = rows[index].ejections
-        let until = now.advanced(byNanoseconds: ejectionNanoseconds(count))
+        let isSuspect = rows[index].isSuspect
+        if isSuspect {
+            rows[index].suspicions = min(rows[index].suspicions + 1, Self.ejectionsMax)
+        }
+        let length = ejectionNanoseconds(
+            isSuspect ? rows[index].suspicions : count,
+            isSuspect: isSuspect
+        )
+        let until = now.advanced(byNanoseconds: length)
         rows[index].phase = .ejected
+        rows[index].isUntold = false
+        rows[index].suspectAt = .max
         rows[index].until = until
         rows[index].cause = cause
         earliestUntil = min(earliestUntil, until.nanoseconds)
         return Ejection(cause: cause, until: until, count: Int(count))
     }
 
-    /// `ejection` × `count` with a jitter of a fifth either way, `ejectionMax` at most with it.
+    /// `ejection`, or a third of it, × `count` with a jitter of a fifth either way, `ejectionMax` at most with it.
     ///
     /// Capped before the jitter: after it, half of all long ejections would end together.
-    private mutating func ejectionNanoseconds(_ count: UInt32) -> UInt64 {
-        let (grown, overflow) = policy.ejection.nanoseconds
+    private mutating func ejectionNanoseconds(_ count: UInt32, isSuspect: Bool) -> UInt64 {
+        let (grown, overflow) = (policy.ejection.nanoseconds / (isSuspect ? 3 : 1))
             .multipliedReportingOverflow(by: UInt64(count))
         let cap = policy.ejectionMax.nanoseconds / 6 * 5
         let fifth = (overflow ? cap : min(grown, cap)) / 5
@@ -338,4 +419,6 @@ public struct OutlierDetector {
 
     /// The count stops growing here; the length of an ejection has long before.
     private static let ejectionsMax: UInt32 = 1_000_000
+    /// The least time from a failure to the probe that it makes due.
+    private static let suspicionMin: UInt64 = 10_000_000
 }

@@ -102,6 +102,47 @@ struct EndpointSelectorHealthTests {
         #expect(bench.selector.state(1, now: bench.now).ejections == 2)
     }
 
+    @Test("after one failure an endpoint is probed, and an answer brings it back at once")
+    func suspect() throws {
+        let bench = SelectorBench(count: 3)
+        for index in 0..<3 { bench.attempt(index, milliseconds: 5) }
+        #expect(bench.attempt(1, .failure, milliseconds: 250) == nil)
+        #expect(bench.shares(500)[1] == 0)
+        bench.pass(milliseconds: 1_201)
+        #expect(bench.selector.advance(now: bench.now) == [.probing(1)])
+        let probe = try #require(bench.pick())
+        #expect(probe.isProbe && probe.index == 1)
+        bench.selector.started(probe, now: bench.now)
+        #expect(bench.shares(500)[1] == 0)
+        bench.pass(milliseconds: 5)
+        #expect(bench.finish(probe, milliseconds: 5) == .cleared(1))
+        #expect(bench.load(seconds: 1) { _ in 5 }[1] > 0.25)
+    }
+
+    @Test("a suspect that fails its probe is ejected")
+    func failedSuspect() throws {
+        let bench = SelectorBench(count: 3)
+        bench.attempt(1, .failure, milliseconds: 0)
+        bench.pass(milliseconds: 10)
+        let probe = try #require(bench.pick())
+        #expect(probe.isProbe)
+        bench.selector.started(probe, now: bench.now)
+        #expect(bench.finish(probe, .failure, milliseconds: 250) == .ejected(1, .probe))
+    }
+
+    @Test(
+        "algorithms that do not keep away after a failure suspect nobody",
+        arguments:
+            LoadBalancing.Algorithm.allCases.filter { $0 != .peakEWMA }
+    )
+    func noSuspects(_ algorithm: LoadBalancing.Algorithm) {
+        let bench = SelectorBench(count: 3, algorithm)
+        bench.attempt(1, .failure)
+        bench.pass(milliseconds: 2_000)
+        #expect(bench.selector.advance(now: bench.now).isEmpty)
+        #expect(bench.selector.healthyCount == 3)
+    }
+
     @Test("a probe that outlives a change of the list is still the probe of its endpoint")
     func probeAcrossUpdate() throws {
         let bench = SelectorBench(count: 4)

@@ -91,6 +91,35 @@ struct LatencyEstimateTests {
         #expect(record.latency.held > 4_900_000)
     }
 
+    @Test("the first answer after a failure ends its penalty, unless it was asked for before")
+    func penalty() {
+        let record = EndpointRecord(id: 0, now: 0)
+        for _ in 0..<3 { record.start(at: 0) }
+        record.finish(.success, 5_000_000, at: 5_000_000)
+        record.finish(.failure, 250_000_000, at: 250_000_000)
+        record.finish(.success, 260_000_000, at: 260_000_000)
+        #expect(record.latency.held == 260_000_000)
+        record.start(at: 300_000_000)
+        record.finish(.success, 5_000_000, at: 305_000_000)
+        #expect(record.latency.held == 5_000_000)
+        record.start(at: 310_000_000)
+        record.finish(.failure, 1_000, at: 310_001_000)
+        #expect(record.latency.held == LatencyEstimate.start)
+        record.start(at: 320_000_000)
+        record.finish(.success, 4_000_000, at: 324_000_000)
+        #expect(record.latency.held == 4_000_000)
+    }
+
+    @Test("a refusal for overload is no penalty that one answer ends")
+    func overload() {
+        let record = EndpointRecord(id: 0, now: 0)
+        record.start(at: 0)
+        record.finish(.overload, 1_000_000, at: 1_000_000)
+        record.start(at: 2_000_000)
+        record.finish(.success, 1_000_000, at: 3_000_000)
+        #expect(record.latency.held > 4e9)
+    }
+
     @Test("absurd latencies are taken for very long ones")
     func absurd() {
         let record = EndpointRecord(id: 1, now: 0)
