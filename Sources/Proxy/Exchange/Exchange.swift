@@ -709,8 +709,7 @@ final class Exchange: AttemptReceiver {
 
     /// The hedge was answered first: its attempt becomes the exchange's.
     func adopt(_ hedge: HedgeAttempt, _ response: ResponseHead) {
-        // What the slow endpoint has taken so far is the least it would have taken.
-        abandonAttempt(.success)
+        abandonAttempt(.outpaced)
         noteTried()
         worker.metrics.add(.hedgesWon, direction)
         upstream = hedge.stream

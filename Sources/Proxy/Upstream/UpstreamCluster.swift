@@ -304,7 +304,7 @@ final class UpstreamCluster: TimerTarget {
             adaptiveLimit?.sample(
                 latencyNanoseconds: latencyNanoseconds,
                 active: runningRequests,
-                isDropped: outcome != .success,
+                isDropped: outcome == .failure || outcome == .overload,
                 now: now
             )
         }

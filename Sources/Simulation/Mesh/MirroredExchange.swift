@@ -573,7 +573,7 @@ extension Simulation {
     private func end(_ exchange: SimulatedExchange, _ end: RequestEnd, _ answer: Answer) {
         let isHedged = end == .succeeded && exchange.running.contains { $0.number == 1 }
         for attempt in exchange.running {
-            close(attempt, isHedged && attempt.number == 1 ? .success : .neutral)
+            close(attempt, isHedged && attempt.number == 1 ? .outpaced : .neutral)
         }
         let nanoseconds = now.nanoseconds(since: exchange.startedAt)
         if exchange.isCounted { exchange.cluster.running -= 1 }

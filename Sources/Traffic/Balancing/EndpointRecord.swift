@@ -94,6 +94,11 @@ final class EndpointRecord {
             // A failure may be fast; the endpoint is none the better for it.
             take(max(sample, LatencyEstimate.start, latency.held), now)
             basis = .penalty
+        case .outpaced:
+            // A time that was cut short is the less worth the longer no answer comes.
+            let grown = basis == .penalty && isNews ? latency.held * 2 : 0
+            take(max(sample, min(grown, LatencyEstimate.outpacedMax)), now)
+            basis = .penalty
         case .overload:
             take(max(sample, LatencyEstimate.overload), now)
             basis = .answers

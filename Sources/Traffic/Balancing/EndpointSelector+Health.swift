@@ -96,7 +96,8 @@ extension EndpointSelector {
         let succeeded: Bool? =
             switch outcome {
             case .success, .overload: true
-            case .failure: false
+            // One that was ejected has to answer before it gets requests again.
+            case .failure, .outpaced: false
             case .neutral: nil
             }
         let result =

@@ -170,7 +170,7 @@ public final class EndpointSelector {
             if detector?.countSuccess(index, now: now) != false { return nil }
             return counted(index, isFailure: false, latencyNanoseconds, now)
         case .failure: return counted(index, isFailure: true, latencyNanoseconds, now)
-        case .overload, .neutral: return nil
+        case .overload, .outpaced, .neutral: return nil
         }
     }
 

@@ -91,6 +91,9 @@ struct LatencyEstimate {
     static let start: Double = 30_000_000
     /// What a refusal for overload counts as; Linkerd's.
     static let overload: Double = 5_000_000_000
+    /// What attempts that were given up for a hedge add up to at most: it is forgotten within ten
+    /// seconds beside neighbours that are a hundred times as fast.
+    static let outpacedMax: Double = 500_000_000
     private static let perEighth = 1 / (8 * 10e9)
     private static let fallsFasterAfter: UInt64 = 5_000_000_000
     private static let unnoticed: UInt64 = 100_000_000

@@ -143,6 +143,29 @@ struct EndpointSelectorHealthTests {
         #expect(bench.selector.healthyCount == 3)
     }
 
+    @Test("an endpoint that hedges outpace gets next to nothing, and is not ejected for it")
+    func outpaced() {
+        let bench = SelectorBench(count: 3)
+        let shares = bench.load(
+            seconds: 10,
+            perMillisecond: 2,
+            outcome: { $0 == 1 ? .outpaced : .success },
+            milliseconds: { $0 == 1 ? 15 : 5 }
+        )
+        #expect(shares[1] < 0.01)
+        #expect(bench.selector.healthyCount == 3)
+    }
+
+    @Test("an ejected endpoint is not restored by a probe that a hedge outpaced")
+    func outpacedProbe() throws {
+        let bench = SelectorBench(count: 3)
+        bench.eject(1)
+        bench.pass(milliseconds: 4_000)
+        let probe = try #require(bench.pick())
+        bench.selector.started(probe, now: bench.now)
+        #expect(bench.finish(probe, .outpaced) == .ejected(1, .probe))
+    }
+
     @Test("a probe that outlives a change of the list is still the probe of its endpoint")
     func probeAcrossUpdate() throws {
         let bench = SelectorBench(count: 4)

@@ -110,6 +110,34 @@ struct LatencyEstimateTests {
         #expect(record.latency.held == 4_000_000)
     }
 
+    @Test("an endpoint that is outpaced again and again looks slower each time, until it answers")
+    func outpaced() {
+        let record = EndpointRecord(id: 0, now: 0)
+        record.start(at: 0)
+        record.finish(.success, 5_000_000, at: 5_000_000)
+        var now: UInt64 = 10_000_000
+        for times in 0..<20 {
+            record.start(at: now)
+            now += 15_000_000
+            record.finish(.outpaced, 15_000_000, at: now)
+            let most = LatencyEstimate.outpacedMax
+            #expect(record.latency.held == min(15_000_000 * Double(1 << times), most))
+        }
+        record.start(at: now)
+        record.finish(.success, 5_000_000, at: now + 5_000_000)
+        #expect(record.latency.held == 5_000_000)
+    }
+
+    @Test("attempts that were outpaced together are one sign of slowness, not many")
+    func outpacedTogether() {
+        let record = EndpointRecord(id: 0, now: 0)
+        record.start(at: 0)
+        record.finish(.success, 5_000_000, at: 5_000_000)
+        for _ in 0..<8 { record.start(at: 10_000_000) }
+        for _ in 0..<8 { record.finish(.outpaced, 15_000_000, at: 25_000_000) }
+        #expect(record.latency.held == 15_000_000)
+    }
+
     @Test("a refusal for overload is no penalty that one answer ends")
     func overload() {
         let record = EndpointRecord(id: 0, now: 0)
