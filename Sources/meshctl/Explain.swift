@@ -12,7 +12,7 @@ struct Explain: AsyncParsableCommand {
             Runs the proxy's own decisions on what the workload's proxies are sent: by the running \
             controller, or compiled from a directory of manifests.
 
-              meshctl explain --from web --to orders:8080 GET /orders/1 -H 'x-canary: yes'
+              meshctl explain --from web --to orders GET /orders/1 -H 'x-canary: yes'
 
             For a request that was seen ask its proxy: GET /explain?request-id=ID at the admin port.
             """
