@@ -265,7 +265,7 @@ final class Exchange: AttemptReceiver {
     override func unresolved(_ failure: Failure) {
         precondition(state == .waiting && pool == nil)
         resolving = nil
-        fail(failure)
+        if policies.fallback != nil { fallBack(failure) } else { fail(failure) }
     }
 
     /// A head of the response: interim ones may come before the final one.
@@ -393,7 +393,8 @@ final class Exchange: AttemptReceiver {
                 notes.denied(by: "lifecycle")
                 return fail(.sunset)
             }
-            if filters.answers(head, worker) { return sendAnswer() }
+            // A browser asks for permission by itself: that is not the request which limits count.
+            if filters.answersPreflight(head, worker) { return sendAnswer() }
         }
         if let gate = policies.gate { return pass(gate, route) }
         take(route)
@@ -430,6 +431,7 @@ final class Exchange: AttemptReceiver {
 
     /// Goes where the route says.
     private func take(_ route: ExchangeRoute) {
+        if let filters = policies.filters, filters.redirects(head, worker) { return sendAnswer() }
         var cookie: CompiledStickiness.Cookie?
         guard let target = route.nextTarget(head, cookie: &cookie) else { return fail(.noRoute) }
         self.cookie = cookie
@@ -458,8 +460,11 @@ final class Exchange: AttemptReceiver {
     /// The route's, or what the caller still has, if that is less.
     private func timeLimit(_ fields: FieldBlock) -> UInt64? {
         let own = policies.requestNanoseconds
-        guard Deadline.isIn(fields), let left = Deadline.read(fields, wall: { worker.wallTime })
-        else { return own }
+        guard Deadline.isIn(fields) else { return own }
+        guard let left = Deadline.read(fields, wall: { worker.wallTime }) else {
+            Deadline.removeOwn(from: fields)
+            return own
+        }
         return min(own ?? .max, left)
     }
 
@@ -494,7 +499,7 @@ final class Exchange: AttemptReceiver {
         guard
             let next = cluster.pick(hash: hash, avoiding: tried, for: head.originVersion)
         else {
-            if policies.fallback != nil, !cluster.isResolving { return fallBack() }
+            if policies.fallback != nil, !cluster.isResolving { return fallBack(.noEndpoint) }
             if let failure = cluster.wait(self) { return fail(failure) }
             resolving = cluster
             return
@@ -502,7 +507,7 @@ final class Exchange: AttemptReceiver {
         if next.selection.isPanic { worker.metrics.add(.panicPicks, direction) }
         if next.selection.isPanic, policies.fallback != nil, attempts == 1 {
             cluster.finished(next.selection, .neutral, latencyNanoseconds: 0)
-            return fallBack()
+            return fallBack(.noEndpoint)
         }
         selection = next.selection
         if notes.wants(next.selection) {
@@ -528,11 +533,13 @@ final class Exchange: AttemptReceiver {
         }
     }
 
-    /// No endpoint of the route's backend may be used.
-    private func fallBack() {
+    /// No endpoint of the route's backend may be used, or none that was asked has taken the request.
+    private func fallBack(_ failure: Failure) {
         guard let fallback = policies.fallback, let target else {
             preconditionFailure("a fallback is taken once, from a target")
         }
+        state = .waiting
+        if !requestEnded { downstream.pauseRequestBody() }
         if let next = fallback.target, next !== target {
             worker.metrics.add(.fallbacks, direction, label: "cluster")
             target.cluster.endRequest()
@@ -541,9 +548,10 @@ final class Exchange: AttemptReceiver {
             self.target = next
             policies = next.policies
             attempts = 0
+            tried = []
             return begin(next)
         }
-        guard let response = fallback.response else { return fail(.noEndpoint) }
+        guard let response = fallback.response else { return fail(failure) }
         worker.metrics.add(.fallbacks, direction, label: "response")
         failureFlag = .noEndpoint
         worker.prepare(response)
@@ -601,10 +609,19 @@ final class Exchange: AttemptReceiver {
         if copies != nil, awaitsHedge() { return }
         let label = LocalReply(failure).cause
         guard isRetryUseful(failure), let wait = decide(kind, .none, label: label) else {
+            // Half of the endpoints are never set aside, and a single one is not: that nobody is left
+            // shows in what becomes of the attempts.
+            if policies.fallback != nil, kind.provesNoWork, isWhole, !failure.isOwn {
+                pool = nil
+                return fallBack(failure)
+            }
             return fail(failure)
         }
         tryAgain(after: wait)
     }
+
+    /// Whether all of the request that was taken so far can be sent once more.
+    private var isWhole: Bool { isReplayComplete && UInt64(replay.count) == requestBytes }
 
     /// How long to wait before the next attempt; nil: there is none.
     private func decide(
@@ -612,21 +629,10 @@ final class Exchange: AttemptReceiver {
         _ advice: RetryAdvice,
         label: StaticString
     ) -> UInt64? {
-        let facts = RetryFacts(
-            attempts: attempts,
-            isIdempotent: head.method.isIdempotent,
-            isSafe: head.method.isSafe,
-            hasIdempotencyKey: head.fields.contains(.idempotencyKey),
-            canReplay: isReplayComplete && UInt64(replay.count) == requestBytes
-                && !head.isWebSocket,
-            isOwnedAbove: isOwnedAbove,
-            advice: advice,
-            deadline: deadline
-        )
         var random = worker.random
         let decision = policies.retry.decide(
             kind,
-            facts,
+            facts(advice),
             budget: target?.cluster.budget,
             worker: worker.index,
             now: worker.loop.now,
@@ -650,6 +656,19 @@ final class Exchange: AttemptReceiver {
         }
     }
 
+    private func facts(_ advice: RetryAdvice) -> RetryFacts {
+        RetryFacts(
+            attempts: attempts,
+            isIdempotent: head.method.isIdempotent,
+            isSafe: head.method.isSafe,
+            hasIdempotencyKey: head.fields.contains(.idempotencyKey),
+            canReplay: isWhole && !head.isWebSocket,
+            isOwnedAbove: isOwnedAbove,
+            advice: advice,
+            deadline: deadline
+        )
+    }
+
     private func tryAgain(after wait: UInt64) {
         state = .waiting
         grpcCode = nil
@@ -667,14 +686,11 @@ final class Exchange: AttemptReceiver {
         lease(from: next)
     }
 
-    /// A full cluster or a missing certificate is the same a moment later.
+    /// What the proxy lacks itself is lacking a moment later, too.
     private func isRetryUseful(_ failure: Failure) -> Bool {
-        switch failure {
-        case .overflow, .noIdentity: false
         // The same endpoint will not have become another one.
-        case .upstreamTLS: (target?.cluster.pools.count ?? 0) > 1
-        default: true
-        }
+        if case .upstreamTLS = failure { return (target?.cluster.pools.count ?? 0) > 1 }
+        return !failure.isOwn
     }
 
     // MARK: Copies
@@ -700,6 +716,16 @@ final class Exchange: AttemptReceiver {
 
     /// A hedge's attempt at `pool` is over.
     func noteTried(_ pool: EndpointPool) { tried.append(pool) }
+
+    /// Why no attempt is made beside the slow one; nil: it may be, and the budget has been charged.
+    func refusesHedge() -> RetryRefusal? {
+        policies.retry.refuseHedge(
+            facts(.none),
+            budget: target?.cluster.budget,
+            worker: worker.index,
+            now: worker.loop.now
+        )
+    }
 
     /// A hedge is about to be sent.
     func noteHedged() {

@@ -110,6 +110,14 @@ struct Malformation {
 }
 
 extension Failure {
+    /// The proxy itself lacks something, whatever the endpoint.
+    var isOwn: Bool {
+        switch self {
+        case .overflow, .noIdentity: true
+        default: false
+        }
+    }
+
     /// What an attempt that ended so says of its endpoint.
     var outcome: AttemptOutcome {
         switch self {

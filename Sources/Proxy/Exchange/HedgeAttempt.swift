@@ -68,10 +68,6 @@ final class HedgeAttempt: AttemptReceiver {
     override func onTimer(_ timer: Timer) {
         guard state == .armed, left > 0, let exchange, exchange.mayHedge else { return }
         left -= 1
-        let now = worker.loop.now
-        if let budget = cluster.budget, !budget.withdraw(worker: worker.index, now: now) {
-            return worker.metrics.add(.retriesRefused, .outbound, label: "hedge_budget")
-        }
         var avoided = exchange.tried
         if let endpoint = exchange.endpoint { avoided.append(endpoint) }
         let picked = cluster.pick(
@@ -85,10 +81,15 @@ final class HedgeAttempt: AttemptReceiver {
             }
             return
         }
+        if let refusal = exchange.refusesHedge() {
+            cluster.finished(picked.selection, .neutral, latencyNanoseconds: 0)
+            let label: StaticString = refusal == .budget ? "hedge_budget" : refusal.label
+            return worker.metrics.add(.retriesRefused, .outbound, label: label)
+        }
         worker.metrics.add(.hedges, .outbound)
         pool = picked.pool
         selection = picked.selection
-        startedAt = now
+        startedAt = worker.loop.now
         state = .waiting
         switch picked.pool.lease(for: self) {
         case .ready(let stream): upstreamReady(stream)

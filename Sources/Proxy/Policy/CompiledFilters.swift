@@ -41,13 +41,16 @@ final class CompiledFilters {
         lifecycle?.isRefused(now: worker.wallTime) ?? false
     }
 
-    /// Whether the route answers itself; the answer is in the worker's scratch then.
-    func answers(_ head: RequestHead, _ worker: Worker) -> Bool {
-        if let cors, cors.isPreflight(head) {
-            let response = worker.prepareAnswer(status: CompiledCORS.preflightStatus)
-            cors.appendPreflight(for: head, to: response.fields)
-            return true
-        }
+    /// Whether the route answers the browser's question; the answer is in the worker's scratch then.
+    func answersPreflight(_ head: RequestHead, _ worker: Worker) -> Bool {
+        guard let cors, cors.isPreflight(head) else { return false }
+        let response = worker.prepareAnswer(status: CompiledCORS.preflightStatus)
+        cors.appendPreflight(for: head, to: response.fields)
+        return true
+    }
+
+    /// Whether the route sends its callers elsewhere; the answer is in the worker's scratch then.
+    func redirects(_ head: RequestHead, _ worker: Worker) -> Bool {
         guard let redirect else { return false }
         let response = worker.prepareAnswer(status: redirect.status)
         let location = worker.replyBody

@@ -72,6 +72,28 @@ final class RouteGate {
         return .pass
     }
 
+    private static func joined(
+        _ fields: FieldBlock,
+        _ name: ContiguousArray<UInt8>,
+        _ first: Int,
+        _ second: Int
+    ) -> ContiguousArray<UInt8> {
+        var joined: ContiguousArray<UInt8> = []
+        func add(_ index: Int) {
+            fields.withValue(at: index) { value in
+                for place in 0..<value.count { joined.append(value[place]) }
+            }
+        }
+        add(first)
+        var next: Int? = second
+        while let index = next {
+            joined.append(UInt8(ascii: ","))
+            add(index)
+            next = fields.firstIndex(named: name.span, from: index + 1)
+        }
+        return joined
+    }
+
     private func take(
         _ index: Int,
         _ head: RequestHead,
@@ -93,7 +115,13 @@ final class RouteGate {
             guard let at = head.fields.firstIndex(named: field.span) else {
                 return limit.limiter.take(everyone.span, now: now)
             }
-            return head.fields.withValue(at: at) { limit.limiter.take($0, now: now) }
+            guard let more = head.fields.firstIndex(named: field.span, from: at + 1) else {
+                return head.fields.withValue(at: at) { limit.limiter.take($0, now: now) }
+            }
+            // All lines are one value (RFC 9110 §5.3): a line more shall not make another caller of the
+            // one that the application sees.
+            let joined = Self.joined(head.fields, field, at, more)
+            return limit.limiter.take(joined.span, now: now)
         }
     }
 }

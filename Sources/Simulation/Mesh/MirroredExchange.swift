@@ -532,6 +532,7 @@ extension Simulation {
         switch decision {
         case .refused(let refusal):
             exchange.cluster.record.refusals[refusal, default: 0] += 1
+            if failure.provesNoWork, fallBack(exchange) { return }
             finish(exchange, answer, cause: cause)
         case .retry(let wait):
             exchange.cluster.record.retries += 1

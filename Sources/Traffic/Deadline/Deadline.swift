@@ -69,6 +69,13 @@ public enum Deadline {
         return least
     }
 
+    /// Removes our own fields where none of them is readable.
+    ///
+    /// The next hop shall not be told what this one does not understand. A malformed `grpc-timeout` is for the gRPC server to refuse.
+    public static func removeOwn(from fields: FieldBlock) {
+        fields.removeAll(in: FieldNameSet(.meshTimeout).with(.meshDeadline))
+    }
+
     /// Whether any of the fields may be there.
     public static func isIn(_ fields: FieldBlock) -> Bool { fields.mayContain(names) }
 

@@ -17,6 +17,14 @@ public enum AttemptFailure: Sendable, Hashable {
     case grpc(code: Int)
     /// Anything after the first byte of the response was passed on, or another time limit.
     case other
+
+    /// Whether the endpoint certainly did nothing with the request.
+    public var provesNoWork: Bool {
+        switch self {
+        case .connect, .refused: true
+        case .closedBeforeResponse, .perTryTimeout, .response, .grpc, .other: false
+        }
+    }
 }
 
 /// Why there is no further attempt.

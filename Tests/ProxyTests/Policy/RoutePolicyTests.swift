@@ -7,6 +7,7 @@ import Testing
 /// What a route's policies do to requests that pass through the proxy.
 struct RoutePolicyTests {
     private let get = "GET /shop/cart?x=1 HTTP/1.1\r\nHost: orders\r\n\r\n"
+    private let elsewhere = RequestRedirect(scheme: "https", hostname: "new.example", status: 302)
     private let ok = "HTTP/1.1 204 No Content\r\n\r\n"
 
     private func apply(_ bench: ProxyBench, _ route: Route, _ clusters: [Cluster]) throws {
@@ -210,6 +211,98 @@ struct RoutePolicyTests {
         }
         try apply(bench, route(fallback: Fallback(cluster: "spare")), nobody)
         #expect(statuses(try answer(bench, to: get)) == [503])
+        try bench.finish()
+    }
+
+    @Test("where no endpoint takes a request the fallback does, however many there are")
+    func fallbackOfDeadEndpoints() throws {
+        let bench = try ProxyBench()
+        let response = FallbackResponse(status: 200, contentType: "text/plain", body: "later")
+        for count in 1...4 {
+            let other = try bench.application()
+            let dead = try (0..<count).map { _ in try bench.closedPort() }
+            try apply(
+                bench,
+                route(fallback: Fallback(cluster: "spare", response: response)),
+                [
+                    ProxyBench.cluster("orders", dead),
+                    ProxyBench.cluster("spare", [other.socketAddress]),
+                ]
+            )
+            let post =
+                "POST /shop HTTP/1.1\r\nHost: orders\r\nContent-Length: 5\r\n\r\nwhole"
+            let caller = try bench.caller()
+            caller.write(post)
+            let upstream = try bench.accepted(other)
+            try bench.expect(upstream, receives: post)
+            upstream.write(ok)
+            try bench.expect(caller, receives: ok)
+            try apply(
+                bench,
+                route(fallback: Fallback(response: response)),
+                [ProxyBench.cluster("orders", dead)]
+            )
+            #expect(try answer(bench, to: get).hasSuffix("later"))
+            try apply(bench, route(), [ProxyBench.cluster("orders", dead)])
+            #expect(statuses(try answer(bench, to: get)) == [503])
+        }
+        try bench.finish()
+    }
+
+    @Test("limits and faults hold for a route that redirects, and not for a preflight")
+    func limitedRedirect() throws {
+        let bench = try ProxyBench()
+        let limit = RateLimit(name: "slow", requests: 1, period: .seconds(60))
+        try apply(
+            bench,
+            route([], filters: RouteFilters(redirect: elsewhere), rateLimits: [limit]),
+            []
+        )
+        #expect(statuses(try answer(bench, to: get)) == [302])
+        #expect(statuses(try answer(bench, to: get)) == [429])
+        try bench.finish()
+    }
+
+    @Test("lines of a field that a limit counts by are one value")
+    func limitByJoinedField() throws {
+        let bench = try ProxyBench()
+        let limit = RateLimit(
+            name: "user",
+            key: .header("x-user"),
+            requests: 1,
+            period: .seconds(60)
+        )
+        try apply(
+            bench,
+            route([], filters: RouteFilters(redirect: elsewhere), rateLimits: [limit]),
+            []
+        )
+        func status(_ users: [String]) throws -> [Int] {
+            let lines = users.map { "X-User: \($0)\r\n" }.joined()
+            return statuses(
+                try answer(bench, to: "GET / HTTP/1.1\r\nHost: orders\r\n\(lines)\r\n")
+            )
+        }
+        #expect(try status(["a"]) == [302])
+        #expect(try status(["a"]) == [429])
+        #expect(try status(["b", "a"]) == [302])
+        #expect(try status(["b", "a"]) == [429])
+        #expect(try status(["b"]) == [302])
+        try bench.finish()
+    }
+
+    @Test("a deadline that cannot be read is not passed on")
+    func unreadableDeadline() throws {
+        let bench = try ProxyBench()
+        let application = try bench.application()
+        try apply(bench, route(), [ProxyBench.cluster("orders", [application.socketAddress])])
+        let caller = try bench.caller()
+        let head = "GET / HTTP/1.1\r\nHost: orders\r\n"
+        caller.write(head + "mesh-timeout: x\r\nmesh-deadline: 1234567890123456\r\n\r\n")
+        let upstream = try bench.accepted(application)
+        try bench.expect(upstream, receives: head + "\r\n")
+        upstream.write(ok)
+        try bench.expect(caller, receives: ok)
         try bench.finish()
     }
 
