@@ -37,8 +37,9 @@ extension PatternLimits {
     static let literalListsMax = 16
 }
 
-/// What is known of all matches of a part. Each is true of more than the part matches: `^` and `$`
-/// are taken for nothing.
+/// What is known of all matches of a part.
+///
+/// Each is true of more than the part matches: `^` and `$` are taken for nothing.
 private struct LiteralFacts {
     /// All matches are among these; nil: unknown.
     var texts: [[UInt8]]?

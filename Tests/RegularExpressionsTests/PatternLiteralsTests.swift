@@ -63,8 +63,9 @@ struct PatternLiteralsTests {
         #expect(choices.inside.joined().contains { $0.hasSuffix("x") })
         let many = try literals((0..<200).map { "[^/]+/\($0)" }.joined())
         #expect(many.inside.count == 16)
-        #expect(
-            try literals("((((a{9}){9}){9})x*)y").prefixes == [String(repeating: "a", count: 126)]
-        )
+        // Nine times 81 are too many to join: what is known of the first part is enough.
+        let nested = try literals("((((a{9}){9}){9})x*)y")
+        #expect(nested.prefixes == [String(repeating: "a", count: 81)])
+        #expect(nested.inside.last == ["y"])
     }
 }
