@@ -70,6 +70,8 @@ final class Exchange: AttemptReceiver {
     private var upstream: UpstreamStream?
     private var pool: EndpointPool?
     /// The endpoints of attempts that are over, in their order; a retry goes elsewhere.
+    ///
+    /// Replaced, not appended to: then reading it costs no check for exclusive access.
     private(set) var tried: ContiguousArray<EndpointPool> = []
     /// The endpoint of the running attempt, until it is told what became of it.
     private var selection: EndpointSelection?
@@ -490,7 +492,7 @@ final class Exchange: AttemptReceiver {
     /// The attempt at `pool` is over.
     private func noteTried() {
         guard let pool else { return }
-        tried.append(pool)
+        tried = tried + [pool]
         self.pool = nil
     }
 
@@ -715,7 +717,7 @@ final class Exchange: AttemptReceiver {
     }
 
     /// A hedge's attempt at `pool` is over.
-    func noteTried(_ pool: EndpointPool) { tried.append(pool) }
+    func noteTried(_ pool: EndpointPool) { tried = tried + [pool] }
 
     /// Why no attempt is made beside the slow one; nil: it may be, and the budget has been charged.
     func refusesHedge() -> RetryRefusal? {
