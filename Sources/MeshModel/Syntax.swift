@@ -66,6 +66,39 @@ extension Syntax {
         return text.split(separator: "/").allSatisfy { $0 != "." && $0 != ".." }
     }
 
+    /// What a request of the proxy's own asks for: a path and perhaps a query, RFC 3986 §3.4.
+    public static let requestTarget = Syntax(
+        allowed:
+            "1...\(Limits.pathBytesMax) bytes: a path that starts with '/', without empty, '.' or "
+            + "'..' segments, and perhaps '?' and a query of a URI's characters"
+    ) { text in
+        guard text.utf8.count <= Limits.pathBytesMax else { return false }
+        let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        return path.isValid(String(parts[0])) && (parts.count == 1 || isQuery(parts[1].utf8))
+    }
+
+    /// `pchar`, `/` and `?`, and escapes that are whole.
+    private static func isQuery(_ text: Substring.UTF8View) -> Bool {
+        var digitsDue = 0
+        for byte in text {
+            let isHexadecimal =
+                (0x30...0x39).contains(byte) || (0x41...0x46).contains(byte)
+                || (0x61...0x66).contains(byte)
+            if digitsDue > 0 {
+                guard isHexadecimal else { return false }
+                digitsDue -= 1
+            } else if byte == UInt8(ascii: "%") {
+                digitsDue = 2
+            } else {
+                let isLetter = (0x41...0x5a).contains(byte & 0xdf)
+                guard isHexadecimal || isLetter || "-._~!$&'()*+,;=:@/?".utf8.contains(byte) else {
+                    return false
+                }
+            }
+        }
+        return digitsDue == 0
+    }
+
     /// A path prefix in the snapshot's form: a path without a slash at its end, or `/`.
     public static let pathPrefix = Syntax(
         allowed: path.allowed + ", without a '/' at its end unless it is '/'"

@@ -129,7 +129,7 @@ extension HealthCheck.Kind {
         cursor.choice(
             words: ["tcp": .tcp],
             fields: [
-                "http": { $0.string(.path).map { .http(path: $0) } },
+                "http": { $0.string(.requestTarget).map { .http(path: $0) } },
                 "grpc": { $0.string(.grpcHealthService).map { .grpc(service: $0) } },
             ]
         )

@@ -76,7 +76,7 @@ public struct OutlierDetection: Sendable, Equatable {
 public struct HealthCheck: Sendable, Equatable {
     /// What is asked.
     public enum Kind: Sendable, Equatable {
-        /// GET of this path; well when the status is in 200...399.
+        /// GET of this path, perhaps with a query (`Syntax.requestTarget`); well when the status is in 200...399.
         case http(path: String)
         /// `grpc.health.v1.Health/Check` of this service ("" for the whole server).
         case grpc(service: String)
@@ -103,7 +103,7 @@ public struct HealthCheck: Sendable, Equatable {
         failuresMax: Int = 3,
         successesMin: Int = 2
     ) {
-        if case .http(let path) = kind { precondition(Syntax.path.isValid(path)) }
+        if case .http(let path) = kind { precondition(Syntax.requestTarget.isValid(path)) }
         if case .grpc(let service) = kind {
             precondition(Syntax.grpcHealthService.isValid(service))
         }

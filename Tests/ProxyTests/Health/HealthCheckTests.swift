@@ -190,19 +190,33 @@ struct HealthCheckTests {
 
     // MARK: HTTP/2 and gRPC
 
-    @Test("a cluster of HTTP/2 is asked in it")
-    func http2() throws {
+    @Test("a query arrives as it is written", arguments: ["/health?full=1&x=%2F", "/health?"])
+    func query(path: String) throws {
+        let bench = try ProxyBench()
+        let application = try bench.application()
+        try bench.check(.http(path: path), [application.socketAddress])
+        let peer = try bench.accepted(application)
+        try bench.loop.until { peer.text.hasSuffix("\r\n\r\n") }
+        #expect(peer.text.hasPrefix("GET \(path) HTTP/1.1\r\n"))
+        try bench.finish()
+    }
+
+    @Test(
+        "a cluster of HTTP/2 is asked in it, with its query",
+        arguments: ["/health", "/health?full=1"]
+    )
+    func http2(path: String) throws {
         let bench = try ProxyBench()
         let application = try bench.http2Application()
         application.answerEach()
         try bench.check(
-            .http(path: "/health"),
+            .http(path: path),
             [application.application.socketAddress],
             protocol: .http2
         )
         let request = try bench.request(application)
         try bench.loop.until { bench.checks("success") >= 2 }
-        #expect(request.method == "GET" && request.target == "/health")
+        #expect(request.method == "GET" && request.target == path)
         #expect(application.ends.count >= 2)
         #expect(try bench.isWell())
         try bench.finish()
