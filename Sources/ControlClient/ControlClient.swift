@@ -108,7 +108,10 @@ public final class ControlClient: TimerTarget {
         guard isObserved, case .open(let connection, let session) = link, session.isSubscribed,
             counts.count <= StreamLimits.watchesMax
         else { return }
-        connection.send(.traffic(counts))
+        for from in stride(from: 0, to: counts.count, by: StreamLimits.countsMax) {
+            let to = min(from + StreamLimits.countsMax, counts.count)
+            connection.send(.traffic(Array(counts[from..<to])))
+        }
     }
 
     /// Closes the stream; nothing is called afterwards.

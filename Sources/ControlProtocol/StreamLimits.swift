@@ -14,9 +14,15 @@ public enum StreamLimits {
     public static let reasonBytesMax = 2048
     /// Certificates in a chain or trust bundle.
     public static let certificatesMax = 16
-    /// Parts of a proxy's traffic that are observed at once: both sides of 32 canaries; their numbers
-    /// fit in `clientFrameBytesMax`.
-    public static let watchesMax = 64
+    /// Parts of a proxy's traffic that are observed at once: both sides of 512 ports that canaries
+    /// divide.
+    ///
+    /// A catalog has no more, so that none is left out.
+    public static let watchesMax = 1_024
+    /// Numbers in one message; they fit in `clientFrameBytesMax`, and what is more takes several.
+    ///
+    /// Even: both sides of a port, which follow each other, come together.
+    public static let countsMax = 16
     /// Time between two reports of what is observed.
     public static let trafficInterval = Duration.seconds(1)
     /// Silence after which a digest tells the proxy what it should hold.

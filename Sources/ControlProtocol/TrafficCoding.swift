@@ -6,7 +6,7 @@ extension ClientMessage {
     static func decodeTraffic(_ node: MessageNode) -> ClientMessage? {
         guard let object = node.object(["counts"]) else { return nil }
         return object.required("counts") { field in
-            field.array(count: 0...StreamLimits.watchesMax, of: decodeCount)
+            field.array(count: 0...StreamLimits.countsMax, of: decodeCount)
         }.map(Self.traffic)
     }
 
@@ -21,10 +21,17 @@ extension ClientMessage {
         let failures = object.required("failures", number)
         let nanoseconds = object.required("nanoseconds", number)
         let buckets = object.required("buckets") { field in
-            field.array(
-                count: TrafficCount.bucketCount...TrafficCount.bucketCount,
-                of: number
+            field.array(count: 0...TrafficCount.bucketCount, of: number)
+        }
+        let bucketCounts = [TrafficCount.coarseBucketCount, TrafficCount.bucketCount]
+        if let buckets, !bucketCounts.contains(buckets.count) {
+            object.cursor("buckets")?.report(
+                "\(buckets.count) buckets",
+                allowed:
+                    "\(TrafficCount.bucketCount), or \(TrafficCount.coarseBucketCount) of a proxy "
+                    + "of an earlier release"
             )
+            return nil
         }
         guard let name, let requests, let failures, let nanoseconds, let buckets else { return nil }
         let count = TrafficCount(

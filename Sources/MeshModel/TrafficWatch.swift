@@ -26,8 +26,10 @@ public struct TrafficWatch: Sendable, Hashable {
 
 /// The numbers of a watch since the proxy started.
 public struct TrafficCount: Sendable, Hashable {
-    /// Latency buckets: up to 250 µs, doubled 17 times, and beyond.
-    public static let bucketCount = 19
+    /// Latency buckets: eight up to 250 µs, eight in each of 17 octaves, and one beyond.
+    public static let bucketCount = 145
+    /// What proxies of earlier releases count in: up to 250 µs, doubled 17 times, and beyond.
+    public static let coarseBucketCount = 19
 
     /// The watch's name.
     public let name: String
@@ -37,7 +39,7 @@ public struct TrafficCount: Sendable, Hashable {
     public let failures: UInt64
     /// Sum of all durations.
     public let nanoseconds: UInt64
-    /// Requests by duration, not cumulative; `bucketCount` of them.
+    /// Requests by duration, not cumulative; `bucketCount` of them, or `coarseBucketCount`.
     public let buckets: [UInt64]
 
     /// Makes a count; nil when a part breaks its syntax or the numbers do not fit together.
@@ -48,7 +50,8 @@ public struct TrafficCount: Sendable, Hashable {
         nanoseconds: UInt64,
         buckets: [UInt64]
     ) {
-        guard Syntax.name.isValid(name), failures <= requests, buckets.count == Self.bucketCount
+        guard Syntax.name.isValid(name), failures <= requests,
+            buckets.count == Self.bucketCount || buckets.count == Self.coarseBucketCount
         else { return nil }
         self.name = name
         self.requests = requests

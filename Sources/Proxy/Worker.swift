@@ -10,7 +10,7 @@ import HTTP2
 public import MeshModel
 public import Reactor
 public import TLS
-import Telemetry
+public import Telemetry
 import Time
 public import Traffic
 
@@ -28,6 +28,8 @@ public enum WorkerMessage: Sendable {
     case closeIdle
     /// The grace period is over: end what still runs.
     case expire
+    /// Count the latencies of these requests precisely, and of no others.
+    case watch(Set<RequestSeriesKey>)
     /// Answer with the worker's numbers.
     case report(@Sendable (WorkerReport) -> Void)
     /// Answer with what is remembered of the exchanges with this request id or trace id.
@@ -248,6 +250,7 @@ public final class Worker {
         case .startDrain: startDrain()
         case .closeIdle: closeIdle()
         case .expire: expire()
+        case .watch(let keys): metrics.watch(keys)
         case .report(let reply): reply(report())
         case .explain(let id, let reply): reply(seenExchanges(id))
         case .stop: loop.stop()

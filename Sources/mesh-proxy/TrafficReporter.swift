@@ -25,6 +25,8 @@ final class TrafficReporter {
     /// Reports these from now on; none: stops.
     func observe(_ watches: [TrafficWatch]) {
         self.watches = watches
+        // Workers take their mail in order: they count precisely before they report the first time.
+        fleet.post(.watch(Self.keys(of: watches)))
         timer.cancel()
         guard !watches.isEmpty else { return }
         report()
@@ -39,6 +41,19 @@ final class TrafficReporter {
         }
         timer.schedule(afterNanoseconds: ControlLimits.trafficInterval.nanoseconds) {
             [unowned self] in report()
+        }
+    }
+
+    /// What workers count for these.
+    static func keys(of watches: [TrafficWatch]) -> Set<RequestSeriesKey> {
+        watches.reduce(into: []) { keys, watch in
+            keys.formUnion(
+                RequestSeriesKey.outbound(
+                    service: watch.service,
+                    cluster: watch.cluster,
+                    routes: watch.routes
+                )
+            )
         }
     }
 

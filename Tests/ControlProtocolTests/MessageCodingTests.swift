@@ -80,7 +80,7 @@ struct MessageCodingTests {
             )
         )
         let message = ClientMessage.traffic(
-            Array(repeating: largest, count: StreamLimits.watchesMax)
+            Array(repeating: largest, count: StreamLimits.countsMax)
         )
         #expect(message.frame().count <= StreamLimits.clientFrameBytesMax)
         #expect(try ClientMessage.decode(Self.payload(message.frame())) == message)
@@ -110,9 +110,22 @@ struct MessageCodingTests {
     private static let zeros =
         "[\(repeatElement("0", count: TrafficCount.bucketCount).joined(separator: ","))]"
 
+    @Test("What a proxy of an earlier release counts is understood: in buckets that double")
+    func coarseTraffic() throws {
+        let numbers = repeatElement("1", count: 19).joined(separator: ",")
+        let json =
+            #"{"type":"traffic","counts":[{"name":"a","requests":19,"failures":0,"#
+            + #""nanoseconds":5,"buckets":[\#(numbers)]}]}"#
+        guard case .traffic(let counts) = try ClientMessage.decode(Array(json.utf8)) else {
+            Issue.record("another message")
+            return
+        }
+        #expect(counts.map(\.buckets) == [Array(repeating: 1, count: 19)])
+    }
+
     @Test("More parts of traffic than may be observed are refused on both sides")
     func tooManyWatches() throws {
-        let counts = Array(repeating: try count("a"), count: StreamLimits.watchesMax + 1)
+        let counts = Array(repeating: try count("a"), count: StreamLimits.countsMax + 1)
         #expect(throws: ConfigErrors.self) {
             try ClientMessage.decode(Self.payload(ClientMessage.traffic(counts).frame()))
         }

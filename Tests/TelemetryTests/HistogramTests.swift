@@ -55,6 +55,30 @@ struct HistogramTests {
         }
     }
 
+    @Test("Precise buckets are eighths of the others, and a value equal to a bound lies below it")
+    func precise() {
+        var random = FastRandom(seed: 2)
+        for _ in 0..<10_000 {
+            let value = random.next() >> UInt64.random(in: 0...63, using: &random)
+            let precise = PreciseDurations.bucket(value)
+            #expect(bucket(nanoseconds: value) == (precise < 144 ? precise / 8 : 18))
+        }
+        #expect(PreciseDurations.bucket(0) == 0)
+        for octave in 0..<17 {
+            for eighth in 1...8 {
+                let width = UInt64(31_250) << UInt64(octave)
+                let bound = width * UInt64(8 + eighth)
+                #expect(PreciseDurations.bucket(bound) == 8 * octave + 7 + eighth)
+                #expect(PreciseDurations.bucket(bound + 1) == 8 * octave + 8 + eighth)
+            }
+        }
+        #expect(PreciseDurations.bucket(.max) == PreciseDurations.bucketCount - 1)
+        var durations = PreciseDurations()
+        #expect(durations.counts.isEmpty)
+        durations.record(nanoseconds: .max)
+        #expect(durations.counts.count == 145 && durations.counts[144] == 1)
+    }
+
     @Test("There is one bucket more than there are bounds")
     func bucketCounts() {
         #expect(DurationHistogram().counts.count == DurationHistogram.boundCount + 1)

@@ -8,7 +8,7 @@ struct WatchedTrafficTests {
     func sums() {
         var total = MetricsSnapshot()
         for _ in 0..<2 {
-            let worker = WorkerMetrics()
+            let worker = watchedWorker()
             record(worker, route: "orders/0", status: 200)
             record(worker, route: "orders/1", status: 503)
             record(worker, route: "orders/other", status: 500)
@@ -22,8 +22,8 @@ struct WatchedTrafficTests {
         #expect(traffic.failures == 2)
         #expect(traffic.nanoseconds == 4 * 3_000_000)
         #expect(traffic.buckets.reduce(0, +) == 4)
-        // 2...4 ms
-        #expect(traffic.buckets[4] == 4)
+        // 2.75...3 ms
+        #expect(traffic.buckets[35] == 4)
     }
 
     @Test("no response is a failure, a 4xx is none, and a client that left is nothing")
@@ -63,7 +63,50 @@ struct WatchedTrafficTests {
         #expect(traffic.requests == 1)
         let none = snapshot.watchedTraffic(service: "orders", cluster: "none", routes: ["orders/0"])
         #expect(none.requests == 0)
-        #expect(none.buckets.count == 19)
+        #expect(none.buckets.count == 145)
+    }
+
+    @Test("latencies are counted while their series is watched, whether it is there before or not")
+    func precise() {
+        let worker = WorkerMetrics()
+        record(worker, route: "orders/0", status: 200)
+        #expect(worker.snapshot().requests.values.map(\.precise) == [[]])
+        worker.watch(keys)
+        for route in ["orders/0", "orders/1", "orders/other"] {
+            record(worker, route: route, status: 200)
+        }
+        let precise = worker.snapshot().requests.values.filter { !$0.precise.isEmpty }
+        #expect(precise.count == 2)
+        #expect(watched(worker.snapshot()).requests == 3)
+        #expect(watched(worker.snapshot()).buckets.reduce(0, +) == 2)
+        worker.watch([])
+        record(worker, route: "orders/0", status: 200)
+        #expect(watched(worker.snapshot()).requests == 4)
+        #expect(watched(worker.snapshot()).buckets.reduce(0, +) == 2)
+    }
+
+    @Test("what only one worker counted precisely is in the sum, whichever comes first")
+    func oneWorker() {
+        let (precise, other) = (watchedWorker(), WorkerMetrics())
+        for worker in [precise, other] { record(worker, route: "orders/0", status: 200) }
+        for workers in [[precise, other], [other, precise]] {
+            var total = MetricsSnapshot()
+            for worker in workers { total.merge(worker.snapshot()) }
+            #expect(watched(total).requests == 2)
+            #expect(watched(total).buckets.reduce(0, +) == 1)
+        }
+    }
+
+    private let keys = RequestSeriesKey.outbound(
+        service: "orders",
+        cluster: "orders-v2",
+        routes: ["orders/0", "orders/1"]
+    )
+
+    private func watchedWorker() -> WorkerMetrics {
+        let worker = WorkerMetrics()
+        worker.watch(keys)
+        return worker
     }
 
     private func watched(_ snapshot: MetricsSnapshot) -> WatchedTraffic {

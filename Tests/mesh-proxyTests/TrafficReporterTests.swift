@@ -9,6 +9,17 @@ struct TrafficReporterTests {
     @Test("each watch is answered with the sum over the workers, in the order asked")
     func counts() throws {
         let workers = [WorkerMetrics(), WorkerMetrics()]
+        let watches = try ["orders-v2", "none"].map { cluster in
+            try #require(
+                TrafficWatch(
+                    name: "of-\(cluster)",
+                    service: "orders",
+                    cluster: cluster,
+                    routes: ["orders"]
+                )
+            )
+        }
+        for worker in workers { worker.watch(TrafficReporter.keys(of: watches)) }
         for (index, worker) in workers.enumerated() {
             let key = RequestSeriesKey(
                 direction: .outbound,
@@ -23,16 +34,6 @@ struct TrafficReporterTests {
                 requestBytes: 0,
                 responseBytes: 0,
                 flag: nil
-            )
-        }
-        let watches = try ["orders-v2", "none"].map { cluster in
-            try #require(
-                TrafficWatch(
-                    name: "of-\(cluster)",
-                    service: "orders",
-                    cluster: cluster,
-                    routes: ["orders"]
-                )
             )
         }
         let counts = TrafficReporter.counts(of: watches, in: workers.map { $0.snapshot() })

@@ -131,7 +131,11 @@ struct CanaryRuns: Sendable {
                 watches += Self.watches(of: entry, called, port, catalog)
             }
         }
-        return Array(watches.prefix(StreamLimits.watchesMax))
+        precondition(
+            watches.count <= StreamLimits.watchesMax,
+            "a valid catalog divides no more ports"
+        )
+        return watches
     }
 
     /// Both sides of the routes that are divided.

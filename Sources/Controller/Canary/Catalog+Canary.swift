@@ -1,5 +1,6 @@
 // Canaries among the manifests: what must hold for them, and what they make of a service's routes.
 
+import ControlProtocol
 import MeshModel
 import Traffic
 
@@ -55,8 +56,13 @@ extension Catalog {
 extension CatalogDraft {
     mutating func validateCanaries() {
         var owners: [ObjectKey: ObjectKey] = [:]
+        var portCount = 0
         for canary in canaries.values.sorted(by: { $0.key < $1.key }) {
-            validate(canary)
+            let before = portCount
+            portCount += validate(canary)
+            if before <= Self.canaryPortsMax, portCount > Self.canaryPortsMax {
+                reportTooMany(canary, portCount)
+            }
             guard let owner = owners.updateValue(canary.key, forKey: canary.targetKey) else {
                 continue
             }
@@ -71,8 +77,30 @@ extension CatalogDraft {
         }
     }
 
-    private mutating func validate(_ canary: CanaryResource) {
+    /// Ports of which proxies can count both sides.
+    static let canaryPortsMax = StreamLimits.watchesMax / 2
+
+    private mutating func reportTooMany(_ canary: CanaryResource, _ portCount: Int) {
+        report(
+            canary.origin.error(
+                path("targetRef").field("name"),
+                "the canaries up to this one divide \(portCount) ports, more than proxies count at once",
+                value: canary.target,
+                allowed:
+                    "\(Self.canaryPortsMax) ports of all canaries together; the manifest of one "
+                    + "that has ended can go"
+            )
+        )
+    }
+
+    /// Validates one and returns how many ports it divides.
+    private mutating func validate(_ canary: CanaryResource) -> Int {
         let ports = validateTarget(canary)
+        validate(canary, ports)
+        return ports.count
+    }
+
+    private mutating func validate(_ canary: CanaryResource, _ ports: [ServicePort]) {
         validate(canary.baseline, of: canary, at: path("baseline"), calledOn: ports)
         validate(canary.canary, of: canary, at: path("canary"), calledOn: ports)
         let (baseline, new) = (canary.baseline, canary.canary)

@@ -144,12 +144,7 @@ struct ObservedTraffic: Sendable {
     /// What was counted since the last report; nil for the first, and for what was not asked for.
     mutating func news(_ count: TrafficCount) -> CanaryCounts? {
         guard watches.contains(where: { $0.name == count.name }),
-            let counts = CanaryCounts(
-                requests: count.requests,
-                failures: count.failures,
-                buckets: count.buckets,
-                nanoseconds: count.nanoseconds
-            )
+            let counts = CanaryCounts(count)
         else { return nil }
         guard let before = seen[count.name] else {
             seen[count.name] = counts
@@ -157,5 +152,22 @@ struct ObservedTraffic: Sendable {
         }
         seen[count.name] = before.highest(counts)
         return counts.since(before)
+    }
+}
+
+extension CanaryCounts {
+    /// What a proxy counted.
+    ///
+    /// One of an earlier release knows latencies in buckets too wide to compare, so that its requests
+    /// count without theirs.
+    init?(_ count: TrafficCount) {
+        let isPrecise = count.buckets.count == CanaryCounts.bucketCount
+        self.init(
+            requests: count.requests,
+            failures: count.failures,
+            buckets: isPrecise
+                ? count.buckets : Array(repeating: 0, count: CanaryCounts.bucketCount),
+            nanoseconds: isPrecise ? count.nanoseconds : 0
+        )
     }
 }

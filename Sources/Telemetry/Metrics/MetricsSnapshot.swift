@@ -80,6 +80,8 @@ struct RequestSeriesSnapshot: Sendable, Equatable {
     var outcomes: [RequestOutcome: UInt64]
     var failedCalls: UInt64 = 0
     var duration: HistogramSnapshot
+    /// Counts of `PreciseDurations`; none where there are no values.
+    var precise: ContiguousArray<UInt64> = []
     var requestSize: HistogramSnapshot
     var responseSize: HistogramSnapshot
 
@@ -88,9 +90,20 @@ struct RequestSeriesSnapshot: Sendable, Equatable {
             outcomes: outcomes.merging(other.outcomes, uniquingKeysWith: &+),
             failedCalls: failedCalls &+ other.failedCalls,
             duration: duration.merging(other.duration),
+            precise: Self.sums(precise, other.precise),
             requestSize: requestSize.merging(other.requestSize),
             responseSize: responseSize.merging(other.responseSize)
         )
+    }
+
+    /// Each number of one and the other; none stands for zeros.
+    private static func sums(
+        _ one: ContiguousArray<UInt64>,
+        _ other: ContiguousArray<UInt64>
+    ) -> ContiguousArray<UInt64> {
+        if one.isEmpty { return other }
+        if other.isEmpty { return one }
+        return ContiguousArray(zip(one, other).map { $0 &+ $1 })
     }
 }
 

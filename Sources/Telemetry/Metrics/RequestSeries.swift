@@ -90,10 +90,16 @@ public final class RequestSeries {
     /// Calls that failed though their status does not say so; not shown, only watched.
     private var failedCalls: UInt64 = 0
     private var duration = DurationHistogram()
+    // Empty unless somebody watches, which spares most series the memory; not shown.
+    private var precise = PreciseDurations()
+    private var isWatched = false
     private var requestSize = SizeHistogram()
     private var responseSize = SizeHistogram()
 
     init(key: RequestSeriesKey) { self.key = key }
+
+    /// Whether durations are counted precisely, too, from now on; what was counted so stays.
+    func watch(_ isWatched: Bool) { self.isWatched = isWatched }
 
     /// Counts one finished exchange.
     ///
@@ -111,6 +117,7 @@ public final class RequestSeries {
         if hasFailedCall { failedCalls &+= 1 }
         count(RequestOutcome(method: method, status: status, flag: flag).packed)
         duration.record(nanoseconds: nanoseconds)
+        if isWatched { precise.record(nanoseconds: nanoseconds) }
         requestSize.record(bytes: requestBytes)
         responseSize.record(bytes: responseBytes)
     }
@@ -145,6 +152,7 @@ public final class RequestSeries {
             ),
             failedCalls: failedCalls,
             duration: HistogramSnapshot(duration),
+            precise: precise.counts,
             requestSize: HistogramSnapshot(requestSize),
             responseSize: HistogramSnapshot(responseSize)
         )

@@ -6,11 +6,12 @@ public struct WatchedTraffic: Sendable, Equatable {
     public private(set) var failures: UInt64 = 0
     /// Sum of all durations, those of downstreams that left included.
     public private(set) var nanoseconds: UInt64 = 0
-    /// Requests per bucket of `DurationHistogram`, not cumulative, the last without a bound.
+    /// Requests per bucket of `PreciseDurations`, not cumulative, the last without a bound; only those
+    /// made since their series is watched.
     public private(set) var buckets: [UInt64]
 
     fileprivate init() {
-        buckets = Array(repeating: 0, count: DurationHistogram.boundCount + 1)
+        buckets = Array(repeating: 0, count: PreciseDurations.bucketCount)
     }
 
     fileprivate mutating func add(_ series: RequestSeriesSnapshot) {
@@ -20,7 +21,27 @@ public struct WatchedTraffic: Sendable, Equatable {
         }
         failures = min(failures &+ series.failedCalls, requests)
         nanoseconds &+= series.duration.sum
-        for (index, count) in series.duration.counts.enumerated() { buckets[index] &+= count }
+        for (index, count) in series.precise.enumerated() { buckets[index] &+= count }
+    }
+}
+
+extension RequestSeriesKey {
+    /// The keys of outbound requests to `cluster` of `service` by one of `routes`.
+    public static func outbound(
+        service: String,
+        cluster: String,
+        routes: [String]
+    ) -> Set<RequestSeriesKey> {
+        Set(
+            routes.map {
+                RequestSeriesKey(
+                    direction: .outbound,
+                    service: service,
+                    route: $0,
+                    cluster: cluster
+                )
+            }
+        )
     }
 }
 
@@ -32,13 +53,8 @@ extension MetricsSnapshot {
         routes: [String]
     ) -> WatchedTraffic {
         var traffic = WatchedTraffic()
-        for route in Set(routes) {
-            let key = RequestSeriesKey(
-                direction: .outbound,
-                service: service,
-                route: route,
-                cluster: cluster
-            )
+        let keys = RequestSeriesKey.outbound(service: service, cluster: cluster, routes: routes)
+        for key in keys {
             if let series = requests[key] { traffic.add(series) }
         }
         return traffic

@@ -15,6 +15,7 @@ public final class WorkerMetrics {
     private var gauges = [32 of Int64](repeating: 0)
     private var series: [RequestSeriesKey: RequestSeries] = [:]
     private var connections: [ConnectionSeriesKey: ConnectionSeries] = [:]
+    private var watched: Set<RequestSeriesKey> = []
 
     /// Metrics that are all zero.
     public init() {
@@ -75,8 +76,18 @@ public final class WorkerMetrics {
             return sharedSeries(key.direction)
         }
         let made = RequestSeries(key: key)
+        made.watch(watched.contains(key))
         series[key] = made
         return made
+    }
+
+    /// Counts the durations of these series precisely from now on, and of no others.
+    ///
+    /// A canary is judged by them. A series that is watched no longer keeps its numbers.
+    public func watch(_ keys: Set<RequestSeriesKey>) {
+        for key in watched.subtracting(keys) { series[key]?.watch(false) }
+        for key in keys { series[key]?.watch(true) }
+        watched = keys
     }
 
     /// The series of opaque connections with `key`; as `series(for:)` of requests.

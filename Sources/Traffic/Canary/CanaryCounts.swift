@@ -1,12 +1,15 @@
+import MeshModel
+
 /// What one side of a canary did over some time: requests, failures and how long they took.
 ///
 /// A failure is what the caller saw as one: no response, or a status of 500 and above. A client that
 /// went away counts nowhere.
 public struct CanaryCounts: Sendable, Hashable, Codable {
-    /// Upper bounds of the latency buckets: 250 µs doubled 17 times; the last bucket has none.
-    public static let bucketCount = 19
-    /// Upper bound of the first latency bucket.
-    public static let firstBoundNanoseconds: UInt64 = 250_000
+    /// Latency buckets: eight up to 250 µs, eight in each of 17 octaves up to 32.768 s, so that bounds
+    /// are at most an eighth apart, and one beyond.
+    public static let bucketCount = 145
+    /// Width of the first buckets.
+    static let unitNanoseconds: UInt64 = 31_250
 
     /// Requests that ended.
     public private(set) var requests: UInt64
@@ -27,6 +30,19 @@ public struct CanaryCounts: Sendable, Hashable, Codable {
         self.failures = failures
         self.buckets = buckets
         self.nanoseconds = nanoseconds
+    }
+
+    /// Reads what was saved; what an earlier release saved has its latencies in buckets too wide to
+    /// compare, and goes on without them.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        requests = try values.decode(UInt64.self, forKey: .requests)
+        failures = try values.decode(UInt64.self, forKey: .failures)
+        buckets = try values.decode([UInt64].self, forKey: .buckets)
+        nanoseconds = try values.decode(UInt64.self, forKey: .nanoseconds)
+        guard buckets.count == TrafficCount.coarseBucketCount else { return }
+        buckets = Self.none.buckets
+        nanoseconds = 0
     }
 
     private init() {
@@ -128,9 +144,10 @@ public struct CanaryCounts: Sendable, Hashable, Codable {
     /// Requests with a latency; the same as `requests` but for what was lost on the way.
     var timedRequests: Double { buckets.reduce(0) { $0 + Double($1) } }
 
-    /// Upper bound of bucket `index` in nanoseconds.
+    /// Upper bound of bucket `index` in nanoseconds; the last has none.
     static func bound(_ index: Int) -> Double {
-        Double(firstBoundNanoseconds << UInt64(index))
+        guard index >= 8 else { return Double(unitNanoseconds) * Double(index + 1) }
+        return Double(unitNanoseconds * UInt64(index % 8 + 9) << UInt64(index / 8 - 1))
     }
 }
 

@@ -96,9 +96,8 @@ extension CanaryPlan {
     /// Whether more of the canary's requests than the quantile leaves are beyond `ratioMax` times the
     /// baseline's quantile, beyond chance.
     ///
-    /// Buckets double, and where in its bucket a request lies is not known: 15 ms and 17 ms may be
-    /// neighbours. So either whole buckets show it, or the straight line within buckets does and the
-    /// means, which are exact, agree.
+    /// A bucket's bounds are an eighth apart, and where in it a request lies is not known. So either whole
+    /// buckets show it, or the straight line within buckets does and the means, which are exact, agree.
     private func isSlower(
         _ canary: CanaryCounts,
         than baseline: CanaryCounts,

@@ -144,6 +144,34 @@ struct CanaryResourceTests {
         #expect(errors?.errors.first?.description.contains("canary a.default divides") == true)
     }
 
+    @Test("Canaries divide as many ports as proxies count, and the one that is too many is named")
+    func tooManyPorts() throws {
+        // 32 ports of each service, 16 canaries: 512.
+        let ports = "[" + (1...32).map { "{port: \($0)}" }.joined(separator: ", ") + "]"
+        let version = Manifests.object("Service", "v2", "{security: plaintext, ports: \(ports)}")
+        let full = (0..<16).map { index in
+            let name = "s\(index < 10 ? "0" : "")\(index)"
+            return Manifests.object("Service", name, "{security: plaintext, ports: \(ports)}")
+                + "\n---\n"
+                + Manifests.object("Canary", name, "targetRef: {name: \(name)}\ncanary: {name: v2}")
+        }
+        let most = ([version] + full).joined(separator: "\n---\n")
+        #expect(try Manifests.catalog(most).canaries.count == 16)
+        // Two too many: one error, at the first of them.
+        let more = ["x1", "x2"].map { name in
+            Manifests.object("Service", name, "{security: plaintext, ports: [{port: 1}]}")
+                + "\n---\n"
+                + Manifests.object("Canary", name, "targetRef: {name: \(name)}\ncanary: {name: v2}")
+        }
+        let errors = #expect(throws: ConfigErrors.self) {
+            try Manifests.catalog(([most] + more).joined(separator: "\n---\n"))
+        }
+        #expect(errors?.errors.count == 1)
+        let text = errors?.errors.first?.description ?? ""
+        #expect(text.contains("spec.targetRef.name: the canaries up to this one divide 513 ports"))
+        #expect(text.contains("512 ports of all canaries together"))
+    }
+
     private static let valid = "targetRef: {name: orders}\ncanary: {name: orders-v2}\n"
 
     private var services: String { CanaryFixtures.services }

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Traffic
@@ -51,19 +52,45 @@ struct CanaryCountsTests {
 
     @Test("quantiles lie in the bucket that holds them")
     func quantiles() {
-        var mixed = counts(90, bucket: 3)  // 1...2 ms
-        mixed.add(counts(10, bucket: 8))  // 32...64 ms
+        var mixed = counts(90, bucket: canaryBucket(1_500_000))
+        // A bound itself lies below it.
+        mixed.add(counts(10, bucket: canaryBucket(40_000_000)))
         let median = mixed.quantile(0.5) ?? 0
-        #expect((1_000_000...2_000_000).contains(median))
+        #expect((1_375_000...1_500_000).contains(median))
         let tail = mixed.quantile(0.99) ?? 0
-        #expect((32_000_000...64_000_000).contains(tail))
+        #expect((36_000_000...40_000_000).contains(tail))
         #expect(CanaryCounts.none.quantile(0.5) == nil)
     }
 
     @Test("what lies beyond the last bound counts as that bound")
     func overflow() {
-        let last = Double(CanaryCounts.firstBoundNanoseconds << 17)
-        #expect(counts(5, bucket: 18).quantile(0.5) == last)
+        #expect(counts(5, bucket: 144).quantile(0.5) == 32_768_000_000)
+    }
+
+    @Test("bounds rise by an eighth at most from 250 µs on, and eight further each has doubled")
+    func bounds() {
+        let bounds = (0..<CanaryCounts.bucketCount - 1).map { CanaryCounts.bound($0) }
+        #expect(bounds[0] == 31_250 && bounds[7] == 250_000 && bounds[143] == 32_768_000_000)
+        for index in 8..<bounds.count {
+            #expect(bounds[index] <= bounds[index - 1] * 1.125)
+        }
+        for index in 16..<bounds.count { #expect(bounds[index] == bounds[index - 8] * 2) }
+    }
+
+    @Test("what an earlier release saved goes on without its latencies, and other buckets are none")
+    func saved() throws {
+        func decode(_ buckets: Int) throws -> CanaryCounts {
+            let numbers = repeatElement("1", count: buckets).joined(separator: ",")
+            let text = #"{"requests":19,"failures":2,"nanoseconds":9,"buckets":[\#(numbers)]}"#
+            return try JSONDecoder().decode(CanaryCounts.self, from: Data(text.utf8))
+        }
+        let earlier = try decode(19)
+        #expect(earlier.isConsistent && earlier.requests == 19 && earlier.failures == 2)
+        #expect(earlier.timedRequests == 0 && earlier.meanNanoseconds == nil)
+        #expect(try decode(20).isConsistent == false)
+        let present = counts(7, failures: 1, bucket: 80)
+        let copy = try JSONDecoder().decode(CanaryCounts.self, from: JSONEncoder().encode(present))
+        #expect(copy == present)
     }
 
     @Test("texts are those of a person: no false 100 %, thousands apart")
@@ -86,8 +113,8 @@ struct CanaryCountsTests {
 func counts(_ requests: UInt64, failures: UInt64 = 0, bucket: Int = 3) -> CanaryCounts {
     var buckets = [UInt64](repeating: 0, count: CanaryCounts.bucketCount)
     buckets[bucket] = requests
-    // The middle of the bucket, as far as that means something.
-    let middle = (CanaryCounts.firstBoundNanoseconds << UInt64(min(bucket, 17))) / 4 * 3
+    // In the bucket, as far as that means something.
+    let middle = UInt64(CanaryCounts.bound(min(bucket, CanaryCounts.bucketCount - 2))) - 10_000
     guard
         let counts = CanaryCounts(
             requests: requests,
@@ -97,4 +124,10 @@ func counts(_ requests: UInt64, failures: UInt64 = 0, bucket: Int = 3) -> Canary
         )
     else { preconditionFailure("the test's own numbers") }
     return counts
+}
+
+/// The bucket a proxy puts a latency in.
+func canaryBucket(_ nanoseconds: UInt64) -> Int {
+    (0..<CanaryCounts.bucketCount - 1).first { CanaryCounts.bound($0) >= Double(nanoseconds) }
+        ?? CanaryCounts.bucketCount - 1
 }

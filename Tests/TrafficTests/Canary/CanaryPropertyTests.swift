@@ -125,9 +125,7 @@ struct CanaryPropertyTests {
                 latency *= 1.3
             }
             self.latencies = latencies
-            buckets = latencies.map { latency in
-                (0..<18).first { CanaryCounts.firstBoundNanoseconds << UInt64($0) >= latency } ?? 18
-            }
+            buckets = latencies.map(canaryBucket)
         }
     }
 
