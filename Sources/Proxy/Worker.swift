@@ -446,6 +446,7 @@ public final class Worker {
     }
 
     func exchangeStarted(_ direction: Direction) {
+        loop.noteWork()
         runningExchanges += 1
         metrics.adjust(.requestsActive, direction, by: 1)
     }

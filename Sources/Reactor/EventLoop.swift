@@ -68,8 +68,8 @@ public final class EventLoop {
     public let timers: TimerWheel
     /// Turns taken: waits for events that returned.
     @inlinable public var turns: UInt64 { turnCount }
-    /// How long the last turn's events took, which is what the next ones waited; 0 where there were
-    /// too few for it to matter.
+    /// How long the last turn took, which is what the next events waited; 0 where there was too little
+    /// to do for it to matter.
     @inlinable public var lastTurnNanoseconds: UInt64 { lastTurnTook }
 
     // Behind accessors, since a stored property that other modules see costs them a dynamic check for
@@ -77,6 +77,8 @@ public final class EventLoop {
     @usableFromInline @exclusivity(unchecked) var turnTime: MonotonicTime
     @usableFromInline @exclusivity(unchecked) var turnCount: UInt64 = 0
     @usableFromInline @exclusivity(unchecked) var lastTurnTook: UInt64 = 0
+    /// What one event brought beside itself in this turn.
+    @usableFromInline @exclusivity(unchecked) var turnWork = 0
     let epoll: Int32
     /// Where received bytes land before they are lent; one for all connections of the loop.
     let receiveBlock: UnsafeMutableRawPointer
@@ -118,6 +120,10 @@ public final class EventLoop {
     /// Makes `run` return after the current turn.
     public func stop() { isStopped = true }
 
+    /// Tells of a piece of work that one event brought, as a connection with many streams does: it
+    /// counts like an event when the loop decides whether a turn is worth measuring.
+    @inlinable public func noteWork() { turnWork &+= 1 }
+
     /// One turn: wait at most `waitMillisecondsMax`, dispatch, run due timers, flush, release.
     public func turn(waitMillisecondsMax: Int32) {
         let count = mesh_epoll_wait(
@@ -129,6 +135,7 @@ public final class EventLoop {
         precondition(count >= 0, "epoll_wait failed: \(count)")
         turnTime = Clock.monotonic()
         turnCount &+= 1
+        turnWork = 0
         resumePaused()
         for index in 0..<Int(count) {
             let event = events[index]
@@ -142,9 +149,9 @@ public final class EventLoop {
         }
         timers.advance(to: now)
         finishTurn()
-        // Few events are not worth another reading of the clock.
+        // What is soon done is not worth another reading of the clock.
         lastTurnTook =
-            count >= ReactorLimits.timedTurnEventsMin
+            Int(count) &+ turnWork >= ReactorLimits.timedTurnEventsMin
             ? Clock.monotonic().nanoseconds(since: turnTime) : 0
     }
 

@@ -15,8 +15,8 @@ public enum ReactorLimits {
     public static let acceptsPerTurnMax = 64
     /// Readiness events taken in one turn.
     public static let eventsPerTurnMax = 256
-    /// Events of a turn from which its length is measured: a turn of fewer is over before anybody
-    /// has waited long.
+    /// Events of a turn, and pieces of work they brought, from which its length is measured: a turn of
+    /// fewer is over before anybody has waited long.
     public static let timedTurnEventsMin = 16
     /// Outstanding bytes of one connection above which it is congested.
     public static let congestedAboveBytes = 262_144

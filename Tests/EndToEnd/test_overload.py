@@ -23,8 +23,9 @@ class Shedding(EndToEndCase):
 
     #: The worker answers these itself, so that it is all there is to wait for.
     ANSWERED = {"redirect": {"path": {"full": "/elsewhere"}}}
-    #: Of each priority.
-    CONNECTIONS = 80
+    #: Of each priority: one request after the other on each connection, or many at once on few.
+    MANY_CONNECTIONS = ("--h1", "-c", "80")
+    MANY_STREAMS = ("-c", "4", "-m", "100")
     SHEDDING = {"target": "1ms", "interval": "200ms"}
 
     def setUp(self):
@@ -43,7 +44,7 @@ class Shedding(EndToEndCase):
             [snapshots.cluster("o", app.port)], mesh={"loadShedding": shedding})
 
     @contextlib.contextmanager
-    def overload(self, proxy, listener="outbound"):
+    def overload(self, proxy, listener="outbound", callers=MANY_CONNECTIONS):
         """So many callers of each priority at once that each turn of the worker is a long one.
 
         They go first where both want the same processor: the worker then finds all of them waiting,
@@ -53,7 +54,7 @@ class Shedding(EndToEndCase):
             os.setpriority(os.PRIO_PROCESS, int(thread), 10)
         # One program for each, or all their connections would ask for the same one at the same time.
         loads = [subprocess.Popen(
-            ["h2load", "--h1", "-c", str(self.CONNECTIONS), "-D", "240",
+            ["h2load", *callers, "-D", "240",
              f"--connect-to=127.0.0.1:{proxy.port(listener)}", f"http://orders/{priority}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             for priority in PRIORITIES]
@@ -95,6 +96,12 @@ class Shedding(EndToEndCase):
         metrics = proxy.admin.metrics()
         self.assertEqual(metrics.sum("mesh_shed_total"),
                          metrics.sum("mesh_local_replies_total", cause="overloaded"))
+
+    def test_few_connections_with_many_streams_are_a_load_too(self):
+        # What sidecars have with each other: few events, each with much to do.
+        proxy = self.proxy_with_priorities(**self.SHEDDING)
+        with self.overload(proxy, callers=self.MANY_STREAMS):
+            self.refuse_all(proxy)
 
     def test_at_the_service_its_own_priorities_count(self):
         # A limit that is used up makes the sidecar itself the one who answers.
