@@ -38,37 +38,37 @@ final class Exchange: AttemptReceiver {
     }
 
     /// What is waited for without a connection.
-    private enum Pause {
+    enum Pause {
         case none, backoff
         /// A delay made on purpose.
         case fault(ExchangeRoute, Fault.Abort?)
     }
 
     /// How far a WebSocket is.
-    private enum Tunnel {
+    enum Tunnel {
         case none, open, refused
         /// The endpoint has ended its direction, the caller has not.
         case answered
     }
 
-    private let worker: Worker
+    let worker: Worker
     /// A cycle through the connection, which breaks it when it is closed.
     private let downstream: DownstreamStream
     private let requestTimer = Timer()
     /// Ends what `pause` says, or an attempt that takes too long.
     private let attemptTimer = Timer()
-    private var pause = Pause.none
+    private(set) var pause = Pause.none
     /// Request body bytes sent in this attempt, kept while a retry would need them.
     private let replay = ByteBuffer()
 
     private(set) var state = State.idle
-    private var head: RequestHead
+    private(set) var head: RequestHead
     private var direction = Direction.outbound
-    private var caller: Caller?
-    private var policies: RoutePolicies
-    private var target: ExchangeTarget?
+    private(set) var caller: Caller?
+    private(set) var policies: RoutePolicies
+    private(set) var target: ExchangeTarget?
     private var upstream: UpstreamStream?
-    private var pool: EndpointPool?
+    private(set) var pool: EndpointPool?
     /// The endpoints of attempts that are over, in their order; a retry goes elsewhere.
     ///
     /// Replaced, not appended to: then reading it costs no check for exclusive access.
@@ -81,7 +81,7 @@ final class Exchange: AttemptReceiver {
     /// A layer above repeats this request: only what is always safe is repeated here.
     private(set) var isOwnedAbove = false
     /// What an explanation tells beyond what every exchange has.
-    private let notes: ExchangeNotes
+    let notes: ExchangeNotes
     private var usesFallback = false
     /// What keeps the caller at its backend from now on.
     private var cookie: CompiledStickiness.Cookie?
@@ -90,28 +90,28 @@ final class Exchange: AttemptReceiver {
     /// Copies of the request that are on their way elsewhere; nil in most exchanges.
     private var copies: RequestCopies?
     /// The cluster whose endpoints' names this waits for.
-    private var resolving: UpstreamCluster?
-    private var trace: TraceContext
-    private var attempts = 0
+    private(set) var resolving: UpstreamCluster?
+    private(set) var trace: TraceContext
+    private(set) var attempts = 0
     /// Whether it counts among its cluster's running requests.
     private var isCounted = false
     /// Of a gRPC response, once it is known.
-    private var grpcCode: Int?
+    private(set) var grpcCode: Int?
     /// The response says that the endpoint has too much to do, which is no failure of it.
     private var isOverload = false
     private(set) var requestEnded = false
     private var isReplayComplete = true
-    private var tunnel = Tunnel.none
+    private(set) var tunnel = Tunnel.none
     private var responsePaused = false
-    private var startedAt = MonotonicTime(nanoseconds: 0)
+    private(set) var startedAt = MonotonicTime(nanoseconds: 0)
     private(set) var lastActivity = MonotonicTime(nanoseconds: 0)
     /// The target's limit; still valid when the exchange is over, for what is left to be sent of it.
     private(set) var idleNanoseconds = Exchange.idleNanosecondsWithoutTarget
-    private var status = 0
-    private var requestBytes: UInt64 = 0
-    private var responseBytes: UInt64 = 0
-    private var failureFlag: ResponseFlag?
-    private var deadline = MonotonicTime.distantFuture
+    private(set) var status = 0
+    private(set) var requestBytes: UInt64 = 0
+    private(set) var responseBytes: UInt64 = 0
+    private(set) var failureFlag: ResponseFlag?
+    private(set) var deadline = MonotonicTime.distantFuture
 
     init(worker: Worker, downstream: DownstreamStream, head: RequestHead) {
         self.worker = worker
@@ -862,6 +862,7 @@ final class Exchange: AttemptReceiver {
         copies = nil
         if requestTimer.isArmed { worker.loop.timers.cancel(requestTimer) }
         record()
+        usesFallback = false
         if isCounted, let target { target.cluster.endRequest() }
         isCounted = false
         worker.exchangeEnded(direction)
@@ -890,56 +891,6 @@ final class Exchange: AttemptReceiver {
         downstream.exchangeFinished(requestEnded: requestHasEnded)
     }
 
-    private func record() {
-        let duration = worker.loop.now.nanoseconds(since: startedAt)
-        let series = target?.series ?? caller?.series ?? unplacedSeries
-        worker.trail.add(
-            head,
-            trace: trace,
-            series: series,
-            status: status,
-            flag: failureFlag,
-            endpoint: pool?.addressText ?? "",
-            route: target?.route ?? -1,
-            version: worker.snapshotVersion,
-            startedAt: startedAt,
-            deadline: deadline,
-            now: worker.loop.now,
-            details: notes.take()
-        )
-        usesFallback = false
-        series.record(
-            method: head.method,
-            status: status,
-            duration: duration,
-            requestBytes: requestBytes,
-            responseBytes: responseBytes,
-            flag: failureFlag,
-            hasFailedCall: grpcCode.map(GRPCStatus.isFailure) ?? false
-        )
-        guard worker.logsExchange(status: status, hasFailed: failureFlag != nil) else { return }
-        worker.logExchange(
-            AccessLogLine(
-                method: head.method,
-                status: status,
-                durationNanoseconds: duration,
-                requestBytes: requestBytes,
-                responseBytes: responseBytes,
-                series: series.key,
-                endpoint: pool?.addressText ?? "",
-                retries: max(attempts - 1, 0),
-                flag: failureFlag,
-                trace: trace
-            ),
-            head: head
-        )
-    }
-
-    /// Where a request counts that was answered before it had a backend.
-    private var unplacedSeries: RequestSeries {
-        policies.unplacedKey.map { worker.metrics.series(for: $0) } ?? worker.unmatchedSeries
-    }
-
     private static let idleNanosecondsWithoutTarget: UInt64 = 300_000_000_000
 
     override func onTimer(_ timer: Timer) {
@@ -963,43 +914,5 @@ final class Exchange: AttemptReceiver {
             abandonAttempt(.failure)
             retryOrFail(.perTryTimeout, .perTryTimeout)
         }
-    }
-
-    // MARK: For explanations while it runs
-
-    /// Whether this id asks for it.
-    func isMeant(by wanted: WantedExchange) -> Bool { wanted.isMeant(trace, head.fields) }
-
-    /// Notes it in a trail of the asker's as if it ended now; says how far it is, nil: it does not run.
-    func tell(_ trail: ExchangeTrail) -> ExchangeStory.Progress? {
-        let step: ExchangeStory.Progress.Step
-        switch (state, pause) {
-        case (.idle, _): return nil
-        case (.waiting, .backoff): step = .backoff
-        case (.waiting, .fault): step = .delayedByFault
-        case (.waiting, .none): step = resolving == nil ? .waitingForConnection : .waitingForAddress
-        case (.requesting, _): step = requestEnded ? .waitingForResponse : .sending
-        case (.responding, _): step = tunnel == .none ? .responding : .tunnel
-        }
-        trail.add(
-            head,
-            trace: trace,
-            series: target?.series ?? caller?.series ?? unplacedSeries,
-            status: status,
-            flag: nil,
-            endpoint: pool?.addressText ?? "",
-            route: target?.route ?? -1,
-            version: worker.snapshotVersion,
-            startedAt: startedAt,
-            deadline: deadline,
-            now: worker.loop.now,
-            details: notes.details
-        )
-        return .init(
-            step: step,
-            attempts: attempts,
-            requestBytes: requestBytes,
-            responseBytes: responseBytes
-        )
     }
 }
