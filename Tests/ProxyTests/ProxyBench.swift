@@ -64,6 +64,7 @@ final class ProxyBench {
     /// Of the TCP listeners, in the order asked for.
     let tcpPorts: [UInt16]
     private var applications: [Application] = []
+    private var refusingPorts: [RefusingPort] = []
     private var callers: [Peer] = []
     private var version: UInt64 = 0
 
@@ -137,11 +138,11 @@ final class ProxyBench {
     /// Has `finish` end an application made before the worker.
     func adopt(_ application: Application) { applications.append(application) }
 
-    /// An address where nobody listens.
+    /// An address where nobody listens while the bench lives.
     func closedPort() throws -> SocketAddress {
-        let made = try Application(loop: loop, socket: Self.listen())
-        defer { made.close() }
-        return made.socketAddress
+        let made = try RefusingPort()
+        refusingPorts.append(made)
+        return made.address
     }
 
     /// A connected caller of the outbound listener.
