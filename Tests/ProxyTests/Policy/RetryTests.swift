@@ -68,17 +68,57 @@ struct RetryTests {
         try bench.finish()
     }
 
+    @Test("where no attempt may follow the first none goes beside it")
+    func hedgesOfNoAttempts() throws {
+        let (bench, applications) = try bench(
+            .random,
+            RetryPolicy(attempts: 0, hedge: Hedge(delay: .milliseconds(2), attempts: 2))
+        )
+        let caller = try bench.caller()
+        caller.write(get)
+        let (_, upstream) = try met(bench, applications)
+        try bench.loop.until {
+            bench.metrics.value(.retriesRefused, .outbound, label: "attempts") == 1
+        }
+        #expect(bench.metrics.value(.hedges, .outbound) == 0)
+        upstream.write(ok)
+        try bench.expect(caller, receives: ok)
+        try bench.finish()
+    }
+
+    @Test("a hedge that has nowhere to go asks nothing of the budget")
+    func hedgeOfOneEndpoint() throws {
+        let (bench, applications) = try bench(
+            .random,
+            RetryPolicy(hedge: Hedge(delay: .milliseconds(2), attempts: 1)),
+            endpoints: 1,
+            timeout: .milliseconds(50)
+        )
+        let caller = try bench.caller()
+        caller.write(get)
+        _ = try met(bench, applications)
+        try bench.loop.until { caller.text.hasSuffix("}\n") }
+        #expect(statuses(caller.text) == [504])
+        #expect(bench.metrics.value(.retriesRefused, .outbound, label: "hedge_budget") == 0)
+        try bench.finish()
+    }
+
     // MARK: Parts
+
+    private let nothing = RetryBudget(share: .none, perSecond: 0)
 
     private func bench(
         _ algorithm: LoadBalancing.Algorithm,
-        _ retry: RetryPolicy
+        _ retry: RetryPolicy,
+        endpoints: Int = 3,
+        timeout: Duration? = nil
     ) throws -> (ProxyBench, [Application]) {
         let bench = try ProxyBench()
-        let applications = try (0..<3).map { _ in try bench.application() }
+        let applications = try (0..<endpoints).map { _ in try bench.application() }
         let route = Route(
             name: "orders/0",
             backends: [WeightedCluster(cluster: "orders")],
+            timeouts: RouteTimeouts(request: timeout),
             retry: retry
         )
         let cluster = Cluster(
@@ -89,8 +129,10 @@ struct RetryTests {
                 algorithm: algorithm,
                 hash: algorithm.hashes ? .path : nil
             ),
-            // All three fail on purpose, and shall be there for the next request.
-            outlierDetection: nil
+            // All fail on purpose, and shall be there for the next request.
+            outlierDetection: nil,
+            // One endpoint alone may spend nothing.
+            retryBudget: endpoints == 1 ? nothing : .default
         )
         try bench.apply(
             [VirtualService(name: "orders", hosts: ["orders"], port: 80, routes: [route])],
