@@ -255,11 +255,29 @@ struct RoutePolicyTests {
         let limit = RateLimit(name: "slow", requests: 1, period: .seconds(60))
         try apply(
             bench,
-            route([], filters: RouteFilters(redirect: elsewhere), rateLimits: [limit]),
+            route(
+                [],
+                filters: RouteFilters(
+                    redirect: elsewhere,
+                    cors: CORSPolicy(allowOrigins: [.exact("https://app.example")])
+                ),
+                rateLimits: [limit]
+            ),
             []
         )
         #expect(statuses(try answer(bench, to: get)) == [302])
         #expect(statuses(try answer(bench, to: get)) == [429])
+        let preflight =
+            "OPTIONS / HTTP/1.1\r\nHost: orders\r\nOrigin: https://app.example\r\n"
+            + "Access-Control-Request-Method: GET\r\n\r\n"
+        #expect(statuses(try answer(bench, to: preflight)) == [204])
+        let fault = Fault(abort: (.all, .status(418)))
+        try apply(
+            bench,
+            route([], filters: RouteFilters(redirect: elsewhere), faults: [fault]),
+            []
+        )
+        #expect(statuses(try answer(bench, to: get)) == [418])
         try bench.finish()
     }
 
